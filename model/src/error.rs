@@ -1,0 +1,75 @@
+//! What can go wrong between pixels and embeddings.
+
+use crate::checkpoint::CheckpointError;
+use crate::pixels::PixelsError;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong between pixels and embeddings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor operation failed.
+    #[error("tensor operation failed")]
+    Tensor(#[from] candle_core::Error),
+    /// A picture could not be decoded or resized.
+    #[error(transparent)]
+    Pixels(#[from] PixelsError),
+    /// A checkpoint could not be written or loaded.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// No backbone has this name.
+    #[error("unknown backbone \"{name}\"; known: {known}")]
+    UnknownBackbone {
+        /// The name asked for.
+        name: String,
+        /// All registered names.
+        known: String,
+    },
+    /// A backbone needs a parameter that is not there.
+    #[error("backbone {backbone} needs the parameter \"{name}\", which is missing")]
+    MissingParameter {
+        /// The backbone that is being built.
+        backbone: &'static str,
+        /// The parameter it looked for.
+        name: String,
+    },
+    /// A parameter's shape does not fit the backbone.
+    #[error("parameter \"{name}\" of backbone {backbone} must be {expected}, got shape {found:?}")]
+    ParameterShape {
+        /// The backbone that is being built.
+        backbone: &'static str,
+        /// The parameter.
+        name: String,
+        /// What would fit, in words.
+        expected: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A parameter that the backbone does not know.
+    #[error("backbone {backbone} has no parameter \"{name}\"; it has: {known}")]
+    UnknownParameter {
+        /// The backbone that is being built.
+        backbone: &'static str,
+        /// The parameter.
+        name: String,
+        /// All its parameters.
+        known: String,
+    },
+    /// Pixels of another shape than the network takes.
+    #[error("{backbone} takes pixels of shape (B, {expected}), got {found:?}; resize the pictures first")]
+    PixelShape {
+        /// The backbone.
+        backbone: &'static str,
+        /// The shape of one picture it takes.
+        expected: crate::InputShape,
+        /// The shape it got.
+        found: Vec<usize>,
+    },
+    /// Embeddings that do not fit together, or a measure that does not apply to them.
+    #[error("{0}")]
+    Embeddings(String),
+    /// A device that does not exist here.
+    #[error("{0}")]
+    Device(String),
+}

@@ -1,0 +1,37 @@
+//! What is this picture, as a vector, and how good are such vectors?
+//!
+//! Pixels become embeddings here and nowhere else: [`pixels`] decodes and resizes, an [`EmbeddingNet`] embeds,
+//! [`checkpoint`] keeps it, [`metrics`] measures it. This crate knows nothing of attacks, training or servers.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use holdfast_model::{Embedder, EmbeddingNet};
+//! use rand::SeedableRng;
+//!
+//! let rng = &mut rand_chacha::ChaCha8Rng::seed_from_u64(1);
+//! let net = EmbeddingNet::init("c2f2", &Device::Cpu, DType::F32, rng)?;
+//! let pixels = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+//! assert_eq!(net.embed(&pixels)?.dims(), [2, 512]);
+//! # Ok::<(), holdfast_model::Error>(())
+//! ```
+
+pub mod atomic;
+pub mod backbone;
+mod card;
+pub mod checkpoint;
+pub mod device;
+pub mod distance;
+mod embedder;
+mod embedding_set;
+mod error;
+pub mod metrics;
+mod parameters;
+pub mod pixels;
+mod resize;
+#[doc(hidden)]
+pub mod testing;
+
+pub use embedder::{Embedder, EmbeddingNet, InputShape};
+pub use embedding_set::EmbeddingSet;
+pub use error::{Error, Result};
+pub use parameters::{ParameterSpec, Parameters};
