@@ -93,6 +93,9 @@ mod tests {
         let between = gradient(distance_matrix(&x, &y).unwrap());
         let apart = ((0.6f64 - 1.0).powi(2) + 0.64).sqrt();
         let want = [-0.4 / apart, 0.8 / apart, 0.4 / apart, -0.8 / apart];
-        assert!(between.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-9), "{between:?}, expected {want:?}");
+        assert!(
+            between.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-9),
+            "{between:?}, expected {want:?}"
+        );
     }
 }

@@ -111,12 +111,20 @@ impl ParameterReader<'_> {
     pub(crate) fn read(&self, name: &str, rank: usize) -> Result<Tensor> {
         let missing = || Error::MissingParameter { backbone: self.backbone, name: name.to_owned() };
         let tensor = self.parameters.get(name).ok_or_else(missing)?;
-        self.check(name, tensor, tensor.rank() == rank && tensor.elem_count() > 0, || format!("a tensor of {rank} axes, none empty"))?;
+        self.check(name, tensor, tensor.rank() == rank && tensor.elem_count() > 0, || {
+            format!("a tensor of {rank} axes, none empty")
+        })?;
         Ok(tensor.clone())
     }
 
     /// An error that names the parameter unless `fits`.
-    pub(crate) fn check(&self, name: &str, tensor: &Tensor, fits: bool, expected: impl FnOnce() -> String) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        tensor: &Tensor,
+        fits: bool,
+        expected: impl FnOnce() -> String,
+    ) -> Result<()> {
         if fits {
             return Ok(());
         }

@@ -69,24 +69,33 @@ fn uniform(seed: u64, count: usize) -> impl Iterator<Item = f64> {
 fn the_full_size_c2f2_reproduces_the_references_outputs_and_gradients() {
     const BASE: u64 = 20_220_301;
     let Some(golden) = Golden::open("architectures") else { return };
-    let shapes: [(&str, &[usize], f64); 4] =
-        [("conv1", &[32, 1, 5, 5], 25.), ("conv2", &[64, 32, 5, 5], 800.), ("fc1", &[1024, 3136], 3136.), ("fc2", &[512, 1024], 1024.)];
+    let shapes: [(&str, &[usize], f64); 4] = [
+        ("conv1", &[32, 1, 5, 5], 25.),
+        ("conv2", &[64, 32, 5, 5], 800.),
+        ("fc1", &[1024, 3136], 3136.),
+        ("fc2", &[512, 1024], 1024.),
+    ];
     let mut tensors = BTreeMap::new();
-    let kinds = shapes.iter().flat_map(|(name, shape, fan_in)| [(name, "weight", *shape, fan_in), (name, "bias", &shape[..1], fan_in)]);
+    let kinds = shapes
+        .iter()
+        .flat_map(|(name, shape, fan_in)| [(name, "weight", *shape, fan_in), (name, "bias", &shape[..1], fan_in)]);
     for (k, (name, kind, shape, fan_in)) in kinds.enumerate() {
         let bound = 1.0 / fan_in.sqrt();
-        let single = uniform(BASE + 1_000_003 * k as u64, shape.iter().product()).map(|u| (bound * (2.0 * u - 1.0)) as f32);
+        let single =
+            uniform(BASE + 1_000_003 * k as u64, shape.iter().product()).map(|u| (bound * (2.0 * u - 1.0)) as f32);
         let tensor = Tensor::from_vec(single.collect::<Vec<f32>>(), shape, &candle_core::Device::Cpu).unwrap();
         tensors.insert(format!("{name}.{kind}"), tensor.to_dtype(DType::F64).unwrap());
     }
     let net = EmbeddingNet::new("c2f2", Parameters::new(tensors)).unwrap();
     let pixels: Vec<f64> = uniform(BASE + 77, 4 * 784).collect();
-    let pixels = Var::from_tensor(&Tensor::from_vec(pixels, (4, 1, 28, 28), &candle_core::Device::Cpu).unwrap()).unwrap();
+    let pixels =
+        Var::from_tensor(&Tensor::from_vec(pixels, (4, 1, 28, 28), &candle_core::Device::Cpu).unwrap()).unwrap();
 
     assert_tensors_close("raw", &net.raw(&pixels).unwrap(), &golden.tensor("c2f2/f64/raw"), 1e-9);
     let embeddings = net.embed(&pixels).unwrap();
     let row = |i: usize| embeddings.narrow(0, i, 1).unwrap();
-    let hardness = (pairwise_distance(&row(0), &row(1)).unwrap() - pairwise_distance(&row(0), &row(2)).unwrap()).unwrap();
+    let hardness =
+        (pairwise_distance(&row(0), &row(1)).unwrap() - pairwise_distance(&row(0), &row(2)).unwrap()).unwrap();
     assert_close("hardness", &values(&hardness), &golden.f64s("c2f2/f64/hardness_012"), 1e-9);
     let gradients = hardness.sum_all().unwrap().backward().unwrap();
     assert_tensors_close("grad_input", gradients.get(&pixels).unwrap(), &golden.tensor("c2f2/f64/grad_input"), 1e-9);

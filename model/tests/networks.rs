@@ -73,7 +73,11 @@ fn gradients_match_central_differences() {
                 objective(&net, &moved).unwrap().to_scalar::<f64>().unwrap()
             };
             let want = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-            assert!((got[index] - want).abs() < 1e-7, "{name}, pixel {index}: {} but differences say {want}", got[index]);
+            assert!(
+                (got[index] - want).abs() < 1e-7,
+                "{name}, pixel {index}: {} but differences say {want}",
+                got[index]
+            );
         }
     }
 }
@@ -132,7 +136,9 @@ fn widths_come_from_the_tensors_and_must_fit_together() {
     let build = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let mut tensors = BTreeMap::new();
-        for (name, weight) in [("conv1", &[3, 1, 5, 5][..]), ("conv2", &[4, 3, 5, 5]), ("fc1", &[8, 196]), ("fc2", &[6, 8])] {
+        for (name, weight) in
+            [("conv1", &[3, 1, 5, 5][..]), ("conv2", &[4, 3, 5, 5]), ("fc1", &[8, 196]), ("fc2", &[6, 8])]
+        {
             tensors.insert(format!("{name}.weight"), zeros(weight));
             tensors.insert(format!("{name}.bias"), zeros(&weight[..1]));
         }

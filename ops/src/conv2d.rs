@@ -61,9 +61,12 @@ impl CustomOp3 for Conv2d {
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage, x_layout: &Layout,
-        w: &CpuStorage, w_layout: &Layout,
-        b: &CpuStorage, b_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let window = self.window(x_layout.shape(), w_layout.shape())?;
         let (batch, outputs) = (x_layout.dims()[0], w_layout.dims()[0]);
@@ -78,8 +81,11 @@ impl CustomOp3 for Conv2d {
 
     fn bwd(
         &self,
-        x: &Tensor, w: &Tensor, b: &Tensor,
-        _: &Tensor, gradient: &Tensor,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let of_x = || gradient.apply_op2_no_bwd(w, &GradientOfInput(*self, x.shape().clone()));
@@ -122,7 +128,13 @@ pub(crate) fn convolve<T: Real>(
 }
 
 /// Adds the gradient of one picture to `out`, given that of its convolution `g` (O, positions).
-pub(crate) fn convolve_back<T: Real>(g: View<'_, T>, weight: View<'_, T>, window: Window, columns: &mut [T], out: &mut [T]) {
+pub(crate) fn convolve_back<T: Real>(
+    g: View<'_, T>,
+    weight: View<'_, T>,
+    window: Window,
+    columns: &mut [T],
+    out: &mut [T],
+) {
     multiply(columns, weight.transposed(), g, Into::Overwrite, Threads::One);
     window.fold(columns, out);
 }
@@ -135,14 +147,22 @@ impl CustomOp2 for GradientOfInput {
         "conv2d-gradient-of-input"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, g_layout: &Layout, w: &CpuStorage, w_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        g_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         fn backward<T: Real>(g: &[T], weight: View<'_, T>, window: Window, outputs: usize) -> CpuStorage {
             let picture_len = outputs * window.positions();
             let mut out = vec![T::zero(); g.len() / picture_len * window.input_len()];
             let pictures = out.par_chunks_mut(window.input_len()).zip(g.par_chunks(picture_len));
             pictures.for_each_init(
                 || window.scratch(),
-                |columns, (out, g)| convolve_back(View::new(g, outputs, window.positions()), weight, window, columns, out),
+                |columns, (out, g)| {
+                    convolve_back(View::new(g, outputs, window.positions()), weight, window, columns, out);
+                },
             );
             T::to_cpu_storage_owned(out)
         }
@@ -165,7 +185,13 @@ impl CustomOp2 for GradientOfWeight {
         "conv2d-gradient-of-weight"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, g_layout: &Layout, x: &CpuStorage, x_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        g_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (window, outputs) = (self.0.window(x_layout.shape(), &self.1)?, self.1.dims()[0]);
         let picture_len = outputs * window.positions();
         let out = with_real!(g, T => {
@@ -190,7 +216,8 @@ pub(crate) fn weight_gradient<T: Real>(
 ) -> CpuStorage {
     let (positions, patch) = (window.positions(), window.patch_len());
     let group = |(index, pictures): (usize, &[T])| {
-        let (mut sum, mut columns, mut g) = (vec![T::zero(); outputs * patch], window.scratch(), vec![T::zero(); outputs * positions]);
+        let (mut sum, mut columns, mut g) =
+            (vec![T::zero(); outputs * patch], window.scratch(), vec![T::zero(); outputs * positions]);
         for (offset, picture) in pictures.chunks_exact(window.input_len()).enumerate() {
             upstream(index * PICTURES_PER_SUM + offset, &mut g);
             window.unfold(picture, &mut columns);

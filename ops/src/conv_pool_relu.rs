@@ -20,7 +20,13 @@ use std::sync::{Arc, OnceLock};
 ///
 /// # Errors
 /// As [`conv2d`](crate::conv2d), or if the convolution's output has fewer than 2×2 pixels.
-pub fn conv2d_pool_relu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+pub fn conv2d_pool_relu(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
     let bias = checked_bias(x, weight, bias)?;
     let tracked = x.track_op() || weight.track_op() || bias.track_op();
     let winners = tracked.then(Winners::default);
@@ -85,12 +91,12 @@ impl Sizes {
                 let windows = upper.chunks_exact(2).zip(lower.chunks_exact(2));
                 for (out, (upper, lower)) in out[at..at + self.columns].iter_mut().zip(windows.clone()) {
                     let (_, best) = first_maximum(upper, lower);
-                    *out = if best > T::zero() { best } else { T::zero() };
+                    *out = if best <= T::zero() { T::zero() } else { best };
                 }
                 if !won.is_empty() {
                     for (won, (upper, lower)) in won[at..at + self.columns].iter_mut().zip(windows) {
                         let (index, best) = first_maximum(upper, lower);
-                        *won = if best > T::zero() { index } else { NONE };
+                        *won = if best <= T::zero() { NONE } else { index };
                     }
                 }
             }
@@ -129,9 +135,12 @@ impl CustomOp3 for Block {
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage, x_layout: &Layout,
-        w: &CpuStorage, w_layout: &Layout,
-        b: &CpuStorage, b_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = Sizes::new(self.conv, x_layout.shape(), w_layout.shape())?;
         let batch = x_layout.dims()[0];
@@ -151,12 +160,17 @@ impl CustomOp3 for Block {
 
     fn bwd(
         &self,
-        x: &Tensor, w: &Tensor, b: &Tensor,
-        result: &Tensor, gradient: &Tensor,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        result: &Tensor,
+        gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let of_x = || gradient.apply_op2_no_bwd(w, &GradientOfInput(self.conv, x.shape().clone(), self.winners().clone()));
-        let of_w = || gradient.apply_op2_no_bwd(x, &GradientOfWeight(self.conv, w.shape().clone(), self.winners().clone()));
+        let of_x =
+            || gradient.apply_op2_no_bwd(w, &GradientOfInput(self.conv, x.shape().clone(), self.winners().clone()));
+        let of_w =
+            || gradient.apply_op2_no_bwd(x, &GradientOfWeight(self.conv, w.shape().clone(), self.winners().clone()));
         let of_b = || sum_per_channel(&pass_where_positive(result, &gradient)?);
         Ok((
             x.track_op().then(of_x).transpose()?,
@@ -196,7 +210,13 @@ impl CustomOp2 for GradientOfInput {
         "conv2d-pool-relu-gradient-of-input"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, g_layout: &Layout, w: &CpuStorage, w_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        g_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         fn backward<T: Real>(g: &[T], weight: View<'_, T>, sizes: Sizes, winners: &Winners) -> CpuStorage {
             let mut out = vec![T::zero(); g.len() / sizes.pooled() * sizes.window.input_len()];
             let scratch = || (sizes.window.scratch(), vec![T::zero(); sizes.convolved()]);
@@ -227,7 +247,13 @@ impl CustomOp2 for GradientOfWeight {
         "conv2d-pool-relu-gradient-of-weight"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, g_layout: &Layout, x: &CpuStorage, x_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        g_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let sizes = Sizes::new(self.0, x_layout.shape(), &self.1)?;
         let out = with_real!(g, T => {
             let g = slice::<T>(g, g_layout)?;

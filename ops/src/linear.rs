@@ -32,9 +32,12 @@ impl CustomOp3 for Linear {
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage, x_layout: &Layout,
-        w: &CpuStorage, w_layout: &Layout,
-        b: &CpuStorage, b_layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         fn forward<T: Real>(x: View<'_, T>, w: View<'_, T>, b: &[T], rows: usize) -> CpuStorage {
             let mut out: Vec<T> = b.repeat(rows);
@@ -53,8 +56,11 @@ impl CustomOp3 for Linear {
 
     fn bwd(
         &self,
-        x: &Tensor, w: &Tensor, b: &Tensor,
-        _: &Tensor, gradient: &Tensor,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let of_x = x.track_op().then(|| gradient.apply_op2_no_bwd(w, &Product::GradientOfInput)).transpose()?;
@@ -77,7 +83,13 @@ impl CustomOp2 for Product {
         "linear-gradient"
     }
 
-    fn cpu_fwd(&self, g: &CpuStorage, g_layout: &Layout, other: &CpuStorage, other_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        g: &CpuStorage,
+        g_layout: &Layout,
+        other: &CpuStorage,
+        other_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         fn product<T: Real>(left: View<'_, T>, right: View<'_, T>, elements: usize) -> CpuStorage {
             let mut out = vec![T::zero(); elements];
             multiply(&mut out, left, right, Into::Overwrite, Threads::Pool);

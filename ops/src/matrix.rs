@@ -16,7 +16,12 @@ pub(crate) struct View<'a, T> {
 impl<'a, T> View<'a, T> {
     /// A row-major matrix that fills `data`.
     pub(crate) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a {rows}×{columns} matrix over {} elements. This is a bug.", data.len());
+        assert_eq!(
+            data.len(),
+            rows * columns,
+            "a {rows}×{columns} matrix over {} elements. This is a bug.",
+            data.len()
+        );
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
@@ -51,7 +56,13 @@ pub(crate) enum Threads {
 }
 
 /// `destination ← (destination +) left · right`, the destination row-major.
-pub(crate) fn multiply<T: Real>(destination: &mut [T], left: View<'_, T>, right: View<'_, T>, into: Into, threads: Threads) {
+pub(crate) fn multiply<T: Real>(
+    destination: &mut [T],
+    left: View<'_, T>,
+    right: View<'_, T>,
+    into: Into,
+    threads: Threads,
+) {
     let (rows, inner, columns) = (left.rows, left.columns, right.columns);
     assert_eq!(inner, right.rows, "inner sizes of a matrix product differ. This is a bug.");
     assert_eq!(destination.len(), rows * columns, "destination of a matrix product has another size. This is a bug.");
@@ -67,11 +78,25 @@ pub(crate) fn multiply<T: Real>(destination: &mut [T], left: View<'_, T>, right:
     // matrices inside their slices, and `destination` is borrowed mutably, so it overlaps neither factor.
     unsafe {
         gemm::gemm(
-            rows, columns, inner,
-            destination.as_mut_ptr(), 1, columns as isize, accumulate,
-            left.data.as_ptr(), left_columns, left_rows,
-            right.data.as_ptr(), right_columns, right_rows,
-            one, one, false, false, false, parallelism,
+            rows,
+            columns,
+            inner,
+            destination.as_mut_ptr(),
+            1,
+            columns as isize,
+            accumulate,
+            left.data.as_ptr(),
+            left_columns,
+            left_rows,
+            right.data.as_ptr(),
+            right_columns,
+            right_rows,
+            one,
+            one,
+            false,
+            false,
+            false,
+            parallelism,
         );
     }
 }

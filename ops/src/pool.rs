@@ -13,7 +13,9 @@ use rayon::prelude::*;
 /// If the kernel or stride is 0, the padding is more than half the kernel, or the window does not fit.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     if 2 * padding > kernel {
-        candle_core::bail!("max_pool2d: padding {padding} is more than half the kernel {kernel}, so a window could be empty");
+        candle_core::bail!(
+            "max_pool2d: padding {padding} is more than half the kernel {kernel}, so a window could be empty"
+        );
     }
     x.contiguous()?.apply_op1(MaxPool { kernel, stride, padding })
 }
@@ -70,7 +72,13 @@ impl CustomOp2 for MaxPoolGradient {
         "max-pool2d-gradient"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, g: &CpuStorage, g_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        g: &CpuStorage,
+        g_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         fn backward<T: Real>(x: &[T], g: &[T], window: Window) -> CpuStorage {
             let mut out = vec![T::zero(); x.len()];
             let planes = out.par_chunks_mut(window.input_len()).with_min_len(8);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Elements that one task handles: enough to outweigh the hand-over.
 const GRAIN: usize = 16 * 1024;
 
-/// max(x, 0), any shape. The derivative at 0 is 0, as in PyTorch; candle's is 1.
+/// max(x, 0), any shape; a NaN stays one. The derivative at 0 is 0, as in PyTorch; candle's is 1.
 ///
 /// # Errors
 /// If the element type is neither `f32` nor `f64`.
@@ -24,7 +24,8 @@ impl CustomOp1 for Relu {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         fn forward<T: Real>(x: &[T]) -> CpuStorage {
-            let positive = |&value: &T| if value > T::zero() { value } else { T::zero() };
+            // A NaN compares false and passes: it must not become a clean 0.
+            let positive = |&value: &T| if value <= T::zero() { T::zero() } else { value };
             T::to_cpu_storage_owned(x.par_iter().with_min_len(GRAIN).map(positive).collect())
         }
         let result = with_real!(x, T => forward::<T>(slice(x, layout)?));
@@ -51,9 +52,15 @@ impl CustomOp2 for ReluGradient {
         "relu-gradient"
     }
 
-    fn cpu_fwd(&self, y: &CpuStorage, y_layout: &Layout, g: &CpuStorage, g_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        y: &CpuStorage,
+        y_layout: &Layout,
+        g: &CpuStorage,
+        g_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         fn backward<T: Real>(y: &[T], g: &[T]) -> CpuStorage {
-            let pass = |(&y, &g): (&T, &T)| if y > T::zero() { g } else { T::zero() };
+            let pass = |(&y, &g): (&T, &T)| if y <= T::zero() { T::zero() } else { g };
             T::to_cpu_storage_owned(y.par_iter().zip(g).with_min_len(GRAIN).map(pass).collect())
         }
         let result = with_real!(y, T => backward::<T>(slice(y, y_layout)?, slice(g, g_layout)?));

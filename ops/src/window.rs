@@ -82,7 +82,8 @@ impl Window {
     /// im2col: one picture (C, H, W) to the column matrix (C·kh·kw, positions), zeros where the padding lies.
     pub(crate) fn unfold<T: Real>(&self, picture: &[T], columns: &mut [T]) {
         let positions = self.positions();
-        for ((channel, row_offset, column_offset), patch) in self.patch_rows().zip(columns.chunks_exact_mut(positions)) {
+        for ((channel, row_offset, column_offset), patch) in self.patch_rows().zip(columns.chunks_exact_mut(positions))
+        {
             let inside = self.columns.outputs_inside(column_offset);
             for (output, line) in patch.chunks_exact_mut(self.columns.output).enumerate() {
                 let Some(row) = self.rows.position(output, row_offset) else {

@@ -37,7 +37,11 @@ fn assert_gradients(inputs: &[Tensor], operation: impl Fn(&[Tensor]) -> Result<T
                 weighted_sum(&operation(&inputs).unwrap()).unwrap().to_scalar::<f64>().unwrap()
             };
             let want = (value_at(STEP) - value_at(-STEP)) / (2.0 * STEP);
-            assert!((got[index] - want).abs() < 1e-7, "input {which}, element {index}: {} but differences say {want}", got[index]);
+            assert!(
+                (got[index] - want).abs() < 1e-7,
+                "input {which}, element {index}: {} but differences say {want}",
+                got[index]
+            );
         }
     }
 }
@@ -147,7 +151,9 @@ proptest! {
 #[test]
 fn convolution_gradients_match_central_differences_on_odd_sizes_and_strides() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
-    for (height, width, kernel, stride, padding) in [(5, 7, 3, 1, 1), (7, 5, 3, 2, 1), (7, 7, 5, 2, 2), (6, 9, 2, 3, 0), (4, 4, 1, 2, 0)] {
+    for (height, width, kernel, stride, padding) in
+        [(5, 7, 3, 1, 1), (7, 5, 3, 2, 1), (7, 7, 5, 2, 2), (6, 9, 2, 3, 0), (4, 4, 1, 2, 0)]
+    {
         let inputs = [random(&[2, 2, height, width], rng), random(&[3, 2, kernel, kernel], rng), random(&[3], rng)];
         assert_gradients(&inputs, |t| conv2d(&t[0], &t[1], Some(&t[2]), stride, padding));
     }
@@ -202,6 +208,15 @@ fn the_derivative_of_relu_at_zero_is_zero() {
 }
 
 #[test]
+fn a_value_that_is_not_a_number_stays_one() {
+    let x = Tensor::new(&[[f32::NAN, -1.0]], &Device::Cpu).unwrap();
+    assert!(flat(&relu(&x).unwrap())[0].is_nan());
+    let weight = Tensor::full(f32::NAN, (1, 1, 1, 1), &Device::Cpu).unwrap();
+    let picture = Tensor::ones((1, 1, 2, 2), DType::F32, &Device::Cpu).unwrap();
+    assert!(flat(&conv2d_pool_relu(&picture, &weight, None, 1, 0).unwrap())[0].is_nan());
+}
+
+#[test]
 fn a_tied_maximum_sends_its_gradient_to_the_first_in_row_major_order() {
     let x = Var::from_tensor(&Tensor::zeros((1, 1, 4, 4), DType::F32, &Device::Cpu).unwrap()).unwrap();
     let gradients = max_pool2d(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
@@ -230,7 +245,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let rng = &mut ChaCha8Rng::seed_from_u64(7);
-            let tensors = [&[37, 3, 11, 11][..], &[16, 3, 3, 3], &[16], &[64, 16 * 25], &[64]].map(|s| random(s, rng).to_dtype(DType::F32).unwrap());
+            let tensors = [&[37, 3, 11, 11][..], &[16, 3, 3, 3], &[16], &[64, 16 * 25], &[64]]
+                .map(|s| random(s, rng).to_dtype(DType::F32).unwrap());
             let vars = tensors.map(|t| Var::from_tensor(&t).unwrap());
             let hidden = conv2d_pool_relu(&vars[0], &vars[1], Some(&vars[2]), 1, 1).unwrap();
             let out = linear(&hidden.flatten_from(1).unwrap(), &vars[3], Some(&vars[4])).unwrap();

@@ -1,7 +1,7 @@
 //! The layers that backbones are made of: shapes are read from the parameters and checked against each other.
 
-use crate::parameters::{ParameterReader, ParameterSpec};
 use crate::Result;
+use crate::parameters::{ParameterReader, ParameterSpec};
 use candle_core::Tensor;
 
 /// A convolution with a bias. Weight (O, C, k, k).
@@ -71,6 +71,10 @@ impl Linear {
 pub(crate) fn specs(name: &str, weight_shape: &[usize]) -> [ParameterSpec; 2] {
     let fan_in: usize = weight_shape[1..].iter().product();
     let bound = 1.0 / (fan_in as f64).sqrt();
-    let spec = |suffix: &str, shape: &[usize]| ParameterSpec { name: format!("{name}.{suffix}"), shape: shape.to_vec(), bound };
+    let spec = |suffix: &str, shape: &[usize]| ParameterSpec {
+        name: format!("{name}.{suffix}"),
+        shape: shape.to_vec(),
+        bound,
+    };
     [spec("weight", weight_shape), spec("bias", &weight_shape[..1])]
 }

@@ -60,6 +60,11 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, Pixel
         return Err(PixelsError::TooManyBytes { bytes: bytes.len(), max_bytes: limits.max_bytes });
     }
     let format = accepted_format(bytes)?;
+    if format == ImageFormat::Png
+        && let Some((width, height)) = png_size(bytes)
+    {
+        limits.check(width, height)?;
+    }
     // A bug in a decoder must cost one picture, not the thread that serves everybody.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)));
     decoded.unwrap_or(Err(PixelsError::DecoderPanicked { format: format_name(format) }))
@@ -73,6 +78,15 @@ fn accepted_format(bytes: &[u8]) -> Result<ImageFormat, PixelsError> {
         Ok(other) => Err(PixelsError::UnknownFormat { found: format!("a {} picture", format_name(other)) }),
         Err(_) => Err(PixelsError::UnknownFormat { found: "no picture that is known".into() }),
     }
+}
+
+/// Width and height as a PNG file's first chunk tells them: the decoder wants to see the pixels' chunk before it does.
+///
+/// Source: PNG specification, section 11.2.1: after the signature of 8 bytes come length, "IHDR", width, height.
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    (bytes.get(12..16)? == b"IHDR").then_some(())?;
+    Some((number(16)?, number(20)?))
 }
 
 fn decode_as(format: ImageFormat, bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, PixelsError> {
