@@ -1,0 +1,183 @@
+//! The ranking attacks: one family a file, one line each in [`ATTACKS`].
+//!
+//! An attack chooses what to aim at, once, from the clean embeddings; the [`Aim`] is then a loss for
+//! [`Pgd`](crate::Pgd) and, at the end, tells how far it got. The gallery stays clean throughout.
+
+use std::fmt::Debug;
+
+use candle_core::Tensor;
+use holdfast_model::EmbeddingSet;
+use rand::RngCore;
+
+use crate::{Error, Queries, Result};
+
+pub mod candidate;
+pub mod embedding_shift;
+mod hinge;
+pub mod query;
+pub mod targeted_mismatch;
+mod targets;
+
+use candidate::CandidateAttack;
+use embedding_shift::EmbeddingShift;
+use query::QueryAttack;
+use targeted_mismatch::TargetedMismatch;
+
+/// Every attack. A new one is one file and one line here; the robustness score stays its closed list of ten terms.
+pub static ATTACKS: &[&dyn RankingAttack] = &[
+    &CandidateAttack::RAISE,
+    &CandidateAttack::LOWER,
+    &QueryAttack::RAISE,
+    &QueryAttack::LOWER,
+    &TargetedMismatch,
+    &EmbeddingShift,
+];
+
+/// A way of abusing a ranking: a name, and a choice of targets.
+pub trait RankingAttack: Send + Sync + Debug {
+    /// The name in configuration, reports and metrics, as the literature writes it: at most 16 ASCII characters.
+    fn name(&self) -> &'static str;
+
+    /// One sentence for people: what the attacker wants.
+    fn description(&self) -> &'static str;
+
+    /// What the perturbed picture is to the ranking.
+    fn role(&self) -> Role;
+
+    /// Whether the attack cannot be mounted without true labels. Others use labels where there are any.
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    /// Chooses the targets of a batch, once, and fixes all that stays constant during the descent.
+    ///
+    /// # Errors
+    /// If the gallery is too small for this attack, or labels are missing.
+    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, rng: &mut dyn RngCore) -> Result<Box<dyn Aim>>;
+}
+
+/// What an attack perturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An item of the gallery, which is to rank high or low for other people's queries.
+    Candidate,
+    /// The picture that is searched by.
+    Query,
+}
+
+/// Which way a candidate is to move in a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// To the top ("+").
+    Raise,
+    /// Away from the top ("-").
+    Lower,
+}
+
+/// An attack with its targets chosen: a differentiable loss, and the tally at the end.
+pub trait Aim: Debug {
+    /// The loss to minimise, a scalar, of embeddings (B, D) after `step` updates.
+    ///
+    /// # Errors
+    /// If the embeddings do not fit the targets.
+    fn loss(&self, step: usize, embeddings: &Tensor) -> Result<Tensor>;
+
+    /// What the attack achieved: one value per query and outcome. Also used on benign embeddings, for comparison.
+    ///
+    /// # Errors
+    /// As [`Aim::loss`].
+    fn outcomes(&self, reached: &Reached) -> Result<Vec<Outcome>>;
+}
+
+/// Where an attack brought a batch of embeddings.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The embeddings of the final pixels: (B, D).
+    pub embeddings: Tensor,
+    /// The embeddings one update earlier, where the reference reads its embedding shift: (B, D).
+    pub before_last_step: Tensor,
+    /// R@1 of each final embedding in percent, 0 or 100; absent without labels.
+    pub recall_at_1: Option<Vec<f64>>,
+}
+
+/// One measured quantity, per query, in the units of the published tables: percent, cosine or distance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// "CA+", "QA-", "TMA", "ES:D", "ES:R", …
+    pub name: &'static str,
+    /// One value per query.
+    pub raw: Vec<f64>,
+}
+
+impl Outcome {
+    /// The mean over the queries.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        mean(&self.raw)
+    }
+}
+
+/// The arithmetic mean; NaN of nothing.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The names of all attacks, separated by commas.
+#[must_use]
+pub fn known() -> String {
+    ATTACKS.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The attacks of a list such as `"QA+,ES"`, or of `"all"`; each once, in the order asked for.
+///
+/// # Errors
+/// If a name is not registered; the message lists the choices.
+pub fn by_names(names: &str) -> Result<Vec<&'static dyn RankingAttack>> {
+    if names.trim() == "all" {
+        return Ok(ATTACKS.to_vec());
+    }
+    let mut chosen: Vec<&'static dyn RankingAttack> = Vec::new();
+    for name in names.split(',').map(str::trim) {
+        let attack = by_name(name)?;
+        if chosen.iter().all(|other| other.name() != name) {
+            chosen.push(attack);
+        }
+    }
+    Ok(chosen)
+}
+
+fn by_name(name: &str) -> Result<&'static dyn RankingAttack> {
+    let unknown = || Error::Unknown { kind: "attack", name: name.to_owned(), known: known() };
+    ATTACKS.iter().find(|attack| attack.name() == name).copied().ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_reachable() {
+        for (index, attack) in ATTACKS.iter().enumerate() {
+            let name = attack.name();
+
+            assert!(name.is_ascii() && name.len() <= 16, "{name} does not fit a random stream's key");
+            assert!(!attack.description().is_empty());
+            assert_eq!(by_names(name).unwrap()[0].name(), name);
+            assert!(ATTACKS[..index].iter().all(|other| other.name() != name), "{name} twice");
+        }
+    }
+
+    #[test]
+    fn all_means_every_attack_and_a_repeated_name_counts_once() {
+        assert_eq!(by_names("all").unwrap().len(), ATTACKS.len());
+        let names: Vec<_> = by_names("ES, QA+,ES").unwrap().iter().map(|attack| attack.name()).collect();
+        assert_eq!(names, ["ES", "QA+"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_choices() {
+        let message = by_names("QA+,XYZ").unwrap_err().to_string();
+
+        assert!(message.contains("\"XYZ\"") && message.contains("CA+, CA-, QA+, QA-, TMA, ES"), "{message}");
+    }
+}

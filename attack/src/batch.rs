@@ -1,0 +1,131 @@
+//! One batch under one attack: what evaluation and the server's monitor share.
+
+use std::ops::ControlFlow;
+
+use candle_core::Tensor;
+use holdfast_model::{Embedder, EmbeddingSet, distance};
+use rand::RngCore;
+
+use crate::attacks::{Aim, Outcome, RankingAttack, Role};
+use crate::pgd::Observer;
+use crate::tensors::{ensure_finite, values_f64};
+use crate::{Error, Membership, Pgd, Queries, Result};
+
+/// The pictures to attack.
+#[derive(Debug, Clone, Copy)]
+pub struct Pictures<'a> {
+    /// (B, C, H, W) in [0, 1].
+    pub pixels: &'a Tensor,
+    /// True labels, one a picture, where known.
+    pub labels: Option<&'a [u32]>,
+    /// Whether they are items of the gallery too.
+    pub membership: Membership,
+}
+
+/// A batch after an attack.
+#[derive(Debug, Clone)]
+pub struct AttackedBatch {
+    /// The perturbed pixels (B, C, H, W).
+    pub pixels: Tensor,
+    /// Their embeddings (B, D).
+    pub embeddings: Tensor,
+    /// What the attack achieved.
+    pub outcomes: Vec<Outcome>,
+    /// Distance between the final and the clean embedding, one a picture. The truth, where the outcome "ES:D" is the
+    /// reference's reading one update earlier.
+    pub embedding_shift: Vec<f64>,
+    /// R@1 of the perturbed pictures in percent, 0 or 100 each; absent without labels, and for candidate attacks,
+    /// which do not perturb a query.
+    pub recall_at_1: Option<Vec<f64>>,
+    /// The same readings before the attack.
+    pub benign: Benign,
+}
+
+/// A batch before an attack, measured against the attack's targets.
+#[derive(Debug, Clone)]
+pub struct Benign {
+    /// The clean embeddings (B, D).
+    pub embeddings: Tensor,
+    /// What an attack that does nothing would have achieved.
+    pub outcomes: Vec<Outcome>,
+    /// R@1 of the clean pictures, as in [`AttackedBatch::recall_at_1`].
+    pub recall_at_1: Option<Vec<f64>>,
+}
+
+/// Attacks a batch against a clean gallery (N, D): targets are drawn once, then pursued with `pgd`.
+///
+/// # Errors
+/// If labels are missing where the attack needs them, the gallery is too small for it, or any loss, gradient or
+/// embedding is not finite.
+pub fn attack_batch(
+    embedder: &dyn Embedder,
+    pictures: Pictures<'_>,
+    gallery: &EmbeddingSet,
+    attack: &dyn RankingAttack,
+    pgd: &Pgd,
+    rng: &mut dyn RngCore,
+) -> Result<AttackedBatch> {
+    let labelled = pictures.labels.is_some() && gallery.labels.is_some();
+    if attack.needs_labels() && !labelled {
+        return Err(Error::LabelsMissing { attack: attack.name() });
+    }
+    let clean = embedder.embed(pictures.pixels)?.detach();
+    let queries = Queries::new(clean.clone(), pictures.labels, pictures.membership, gallery)?;
+    let aim = attack.aim(&queries, gallery, rng)?;
+
+    let before = queries.reached(clean.clone(), clean.clone(), gallery)?;
+    let pursuit = pursue(embedder, pictures.pixels, aim.as_ref(), pgd, &mut |_| ControlFlow::Continue(()))?;
+    let after = queries.reached(pursuit.embeddings, pursuit.before_last_step, gallery)?;
+
+    let is_query = attack.role() == Role::Query;
+    Ok(AttackedBatch {
+        pixels: pursuit.pixels,
+        outcomes: aim.outcomes(&after)?,
+        embedding_shift: values_f64(&distance::pairwise_distance(&after.embeddings, &clean)?)?,
+        embeddings: after.embeddings,
+        recall_at_1: after.recall_at_1.filter(|_| is_query),
+        benign: Benign {
+            outcomes: aim.outcomes(&before)?,
+            embeddings: clean,
+            recall_at_1: before.recall_at_1.filter(|_| is_query),
+        },
+    })
+}
+
+/// Pictures driven towards an aim.
+#[derive(Debug, Clone)]
+pub struct Pursuit {
+    /// The perturbed pixels (B, C, H, W).
+    pub pixels: Tensor,
+    /// Their embeddings (B, D).
+    pub embeddings: Tensor,
+    /// The embeddings one update earlier (B, D).
+    pub before_last_step: Tensor,
+}
+
+/// Descends from `pixels` (B, C, H, W) towards an aim whose targets are chosen already.
+///
+/// # Errors
+/// As [`Pgd::perturb`], and if the final embeddings are not finite.
+pub fn pursue(
+    embedder: &dyn Embedder,
+    pixels: &Tensor,
+    aim: &dyn Aim,
+    pgd: &Pgd,
+    observe: &mut Observer<'_>,
+) -> Result<Pursuit> {
+    let mut updates = 0;
+    let mut before_last_step = None;
+    let mut loss = |pixels: &Tensor| {
+        let embeddings = embedder.embed(pixels)?;
+        let loss = aim.loss(updates, &embeddings)?;
+        before_last_step = Some(embeddings.detach());
+        updates += 1;
+        Ok(loss)
+    };
+    let perturbed = pgd.perturb_observed(pixels, &mut loss, observe)?;
+    let embeddings = embedder.embed(&perturbed)?.detach();
+    ensure_finite(&embeddings, "the final embedding", updates)?;
+    let before_last_step = before_last_step.expect("PGD evaluates its loss at least once. This is a bug.");
+    Ok(Pursuit { pixels: perturbed, embeddings, before_last_step })
+}
