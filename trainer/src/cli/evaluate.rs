@@ -1,0 +1,153 @@
+//! `holdfast-trainer evaluate`: how well a checkpoint finds things, untouched and under attack.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use candle_core::DType;
+use clap::Args;
+use holdfast_attack::{EvaluateOptions, Profile, Report, by_names};
+use holdfast_model::checkpoint::{self, Checkpoint};
+use holdfast_model::{Embedder, EmbeddingNet, atomic, device};
+use holdfast_trainer::config::{EvaluationConfig, TrainConfig};
+use holdfast_trainer::dataset::Dataset;
+
+use super::data::{self, DataArguments};
+use super::scores::{self, Column};
+use super::{Ending, Screen};
+use crate::progress::Evaluating;
+
+/// Measure a net: retrieval on clean pictures, then under attack.
+///
+/// Each test picture searches among all others. What is not given here is as in the checkpoint's own configuration, so
+/// that two nets of one configuration are measured alike.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  The evaluation of the end of training again, with more queries:
+    holdfast-trainer evaluate --checkpoint nets/robust --limit 512 --out report.json
+  Two attacks, on other pictures:
+    holdfast-trainer evaluate --checkpoint nets/robust --data my-pictures --attacks QA+,ES --out mine.json")]
+pub struct Arguments {
+    /// Folder of the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+
+    #[command(flatten)]
+    data: DataArguments,
+
+    /// Attacks: "all", or names with commas between, such as QA+,ES.
+    #[arg(long, value_name = "NAMES")]
+    attacks: Option<String>,
+
+    /// Attack at most so many pictures.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Search among at most so many pictures.
+    #[arg(long, value_name = "N")]
+    gallery: Option<usize>,
+
+    /// Budget of the attacks: rob28 (ε = 77/255) or rob224 (ε = 8/255).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Decides the attacks' random targets.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Where to compute: cpu, cuda:N, or auto (CUDA if there is one).
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    device: String,
+
+    /// Where to write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Loads the checkpoint and the pictures, attacks, writes the report and prints it.
+///
+/// # Errors
+/// If the checkpoint or the pictures cannot be used, an option makes no sense, or the report cannot be written.
+pub fn run(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<Ending> {
+    if let Some(out) = &arguments.out {
+        ensure_place(out)?;
+    }
+    let device = device::device(&arguments.device)?;
+    let Checkpoint { manifest, net, .. } = checkpoint::load(&arguments.checkpoint, &device, DType::F32)?;
+    let config: TrainConfig = serde_json::from_value(manifest.config).with_context(|| {
+        format!("the manifest of {} holds no training configuration", arguments.checkpoint.display())
+    })?;
+    let evaluation = options(arguments, config.evaluation)?;
+    let splits = data::load(&arguments.data.resolve(config.data)?, net.input())?;
+    if splits.train.fingerprint() != manifest.dataset {
+        eprintln!("note: this net was trained on other pictures ({})", manifest.dataset.name);
+    }
+
+    let report = measure(&net, &splits.test, &evaluation, arguments.seed.unwrap_or(manifest.seed))?;
+    let name = arguments.checkpoint.file_name().unwrap_or(arguments.checkpoint.as_os_str());
+    let column = Column { name: name.to_string_lossy().into_owned(), report };
+    if let Some(out) = &arguments.out {
+        let json = serde_json::to_string_pretty(&column.report).context("writing the report as JSON")? + "\n";
+        atomic::write(out, json.as_bytes()).with_context(|| format!("cannot write the report {}", out.display()))?;
+        eprintln!("the report is in {}", out.display());
+    }
+    let colours = screen.colours;
+    scores::write(screen, &[column], colours)?;
+    screen.flush()?;
+    Ok(Ending::Done)
+}
+
+/// Refuses now what writing would refuse after all the attacks.
+fn ensure_place(out: &Path) -> anyhow::Result<()> {
+    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "cannot write the report {}: there is no folder {}", out.display(), folder.display());
+    ensure!(!out.is_dir(), "cannot write the report {}: it is a folder", out.display());
+    Ok(())
+}
+
+/// The checkpoint's own evaluation with what the command line says otherwise.
+fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::Result<EvaluationConfig> {
+    if let Some(name) = &arguments.profile {
+        evaluation.profile = Profile::preset(name)?;
+    }
+    if let Some(names) = &arguments.attacks {
+        evaluation.attacks.clone_from(names);
+    }
+    evaluation.queries = arguments.limit.unwrap_or(evaluation.queries);
+    evaluation.gallery = arguments.gallery.unwrap_or(evaluation.gallery);
+    Ok(evaluation)
+}
+
+/// Measures a net on the first pictures of a test set, with progress on stderr.
+///
+/// # Errors
+/// If an attack is not known, cannot be mounted on these pictures, or meets a number that is not finite.
+pub fn measure(net: &EmbeddingNet, test: &Dataset, evaluation: &EvaluationConfig, seed: u64) -> anyhow::Result<Report> {
+    let attacks = by_names(&evaluation.attacks)?;
+    let gallery = gallery(test, evaluation.gallery)?;
+    let pixels = test.gather(&gallery, net.device(), net.dtype()).context("placing the test pictures on the device")?;
+    let labels: Vec<u32> = gallery.iter().map(|&picture| test.labels[picture]).collect();
+    let profile = evaluation.profile.clone();
+    let options = EvaluateOptions { profile, queries: Some(evaluation.queries), seed };
+    let mut progress = Evaluating::new();
+    let mut observe = |stage: &str, done, all| progress.observe(stage, done, all);
+    let report = holdfast_attack::evaluate(net, &pixels, &labels, &attacks, &options, &mut observe);
+    progress.finish();
+    report.context("evaluating the net")
+}
+
+/// The first `size` test pictures, without those that no other picture among them could find.
+fn gallery(test: &Dataset, size: usize) -> anyhow::Result<Vec<usize>> {
+    let size = size.min(test.len());
+    let mut members = vec![0_usize; test.classes.len()];
+    for &label in &test.labels[..size] {
+        members[label as usize] += 1;
+    }
+    let gallery: Vec<usize> = (0..size).filter(|&picture| members[test.labels[picture] as usize] > 1).collect();
+    ensure!(!gallery.is_empty(), "no two of the first {size} test pictures share a class; use a larger gallery");
+    if gallery.len() < size {
+        eprintln!("note: {} test pictures are alone in their class and left out", size - gallery.len());
+    }
+    Ok(gallery)
+}

@@ -1,0 +1,257 @@
+//! An experiment as a value: everything that decides a training run, next to its default.
+//!
+//! Read from TOML, with `key=value` overrides applied before parsing. Unknown keys are refused with the known ones, and
+//! [`TrainConfig::validate`] returns every problem at once. The whole value is kept in each checkpoint.
+
+mod data;
+mod evaluation;
+mod overrides;
+
+use serde::{Deserialize, Serialize};
+
+use crate::defense::DefenseConfig;
+use crate::error::{Error, Result};
+use crate::optimizer::AdamSettings;
+
+pub use data::{DataConfig, DataFormat, ToyShopConfig};
+pub use evaluation::EvaluationConfig;
+
+/// A training run.
+///
+/// ```
+/// use holdfast_trainer::config::TrainConfig;
+///
+/// let text = r#"
+///     steps = 300
+///     [defense]
+///     name = "hardness_manipulation"
+///     source = "softhard"
+///     destination = "gradual"
+///     pgd = { epsilon = "77/255", alpha = "12/255", steps = 8 }
+/// "#;
+/// let config = TrainConfig::from_toml(text, &[("pairs", "64"), ("defense.source", "random")])?;
+/// assert_eq!((config.steps, config.pairs), (300, 64));
+/// # Ok::<(), holdfast_trainer::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// The architecture of the net.
+    pub backbone: String,
+    /// Decides the first parameters, the batches and the triplets.
+    pub seed: u64,
+    /// Training steps.
+    pub steps: usize,
+    /// Pairs of pictures a step.
+    pub pairs: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+    /// How much of a parameter is added to its gradient.
+    pub weight_decay: f64,
+    /// Steps between two lines of progress.
+    pub log_every: usize,
+    /// What to train on.
+    pub data: DataConfig,
+    /// How a batch becomes a loss.
+    pub defense: DefenseConfig,
+    /// How the trained net is measured.
+    pub evaluation: EvaluationConfig,
+}
+
+impl Default for TrainConfig {
+    /// The published setting for 28×28 pictures, with a round number of steps (about two epochs of Fashion-MNIST).
+    fn default() -> Self {
+        Self {
+            backbone: "c2f2".to_owned(),
+            seed: 0,
+            steps: 1000,
+            pairs: 128,
+            learning_rate: 1e-3,
+            weight_decay: 1e-7,
+            log_every: 10,
+            data: DataConfig::default(),
+            defense: DefenseConfig::default(),
+            evaluation: EvaluationConfig::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Reads a configuration, with overrides of single values applied to the text's table first.
+    ///
+    /// An override is a dotted key (`defense.pgd.steps`) and a TOML value; text that is no TOML value, such as
+    /// `softhard` or `8/255`, is taken as a string.
+    ///
+    /// # Errors
+    /// If the text is not TOML, an override leads through a value that is no table, or a key or value is not known. The
+    /// values' sense is checked by [`TrainConfig::validate`].
+    pub fn from_toml(text: &str, overrides: &[(&str, &str)]) -> Result<Self> {
+        let unreadable = |error: toml::de::Error| Error::UnreadableConfig { detail: error.to_string() };
+        if overrides.is_empty() {
+            // Only the text itself knows the line of an error.
+            return toml::from_str(text).map_err(unreadable);
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(unreadable)?;
+        for (key, value) in overrides {
+            overrides::apply(&mut table, key, value)?;
+        }
+        table.try_into().map_err(unreadable)
+    }
+
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] with every problem.
+    pub fn validate(&self) -> Result<()> {
+        let mut problems = self.own_problems();
+        problems.extend(self.data.problems());
+        problems.extend(self.defense.problems());
+        problems.extend(self.evaluation.problems());
+        if problems.is_empty() { Ok(()) } else { Err(Error::InvalidConfig { problems }) }
+    }
+
+    /// What the optimizer needs to know.
+    #[must_use]
+    pub fn adam(&self) -> AdamSettings {
+        AdamSettings { learning_rate: self.learning_rate, weight_decay: self.weight_decay }
+    }
+
+    fn own_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let backbones = holdfast_model::backbone::names();
+        if !backbones.contains(&self.backbone.as_str()) {
+            problems.push(format!("backbone \"{}\" is not known; known: {}", self.backbone, backbones.join(", ")));
+        }
+        for (key, value) in [("steps", self.steps), ("pairs", self.pairs), ("log_every", self.log_every)] {
+            if value == 0 {
+                problems.push(format!("{key} must be at least 1, got 0"));
+            }
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            problems.push(format!("learning_rate must be above 0, got {}", self.learning_rate));
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            problems.push(format!("weight_decay must be 0 or above, got {}", self.weight_decay));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::defense::hardness_manipulation::{Destination, HardnessManipulationConfig};
+    use crate::defense::intra_class_structure::IntraClassStructure;
+    use crate::miner::Hardness;
+
+    fn hardness_manipulation(config: &TrainConfig) -> &HardnessManipulationConfig {
+        match &config.defense {
+            DefenseConfig::HardnessManipulation(defense) => defense,
+            DefenseConfig::Vanilla(_) => panic!("not hardness manipulation"),
+        }
+    }
+
+    #[test]
+    fn an_experiment_reads_as_the_paper_writes_it() {
+        let text = r#"
+            [defense]
+            name = "hardness_manipulation"
+            source = "softhard"
+            destination = { mined = "semihard" }
+            intra_class_structure = { weight = 0.25 }
+            early_stop = false
+            [defense.pgd]
+            epsilon = "77/255"
+            alpha = "12/255"
+            steps = 8
+        "#;
+
+        let config = TrainConfig::from_toml(text, &[]).unwrap();
+
+        let defense = hardness_manipulation(&config);
+        assert_eq!(defense.destination, Destination::Mined(Hardness::Semihard));
+        assert_eq!(defense.intra_class_structure, Some(IntraClassStructure { weight: 0.25 }));
+        assert_eq!((defense.pgd.epsilon, defense.pgd.alpha, defense.pgd.steps), (77.0 / 255.0, 12.0 / 255.0, 8));
+        assert!(!defense.early_stop);
+        assert_eq!(config.defense.build().name(), "HM[S,M]&ICS");
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn destinations_are_gradual_or_mined_or_constant_and_nothing_else() {
+        let read = |destination: &str| {
+            let text = format!("defense = {{ name = \"hardness_manipulation\", destination = {destination} }}");
+            TrainConfig::from_toml(&text, &[]).map(|config| config.defense.build().name())
+        };
+
+        assert_eq!(read("\"gradual\"").unwrap(), "HM[S,gLGA]");
+        assert_eq!(read("{ mined = \"hardest\" }").unwrap(), "HM[S,H]");
+        assert_eq!(read("{ constant = -0.1 }").unwrap(), "HM[S,-0.1]");
+        assert_eq!(read("{ constant = 0 }").unwrap(), "HM[S,0]");
+        assert!(read("{ constant = 0.0, mined = \"hardest\" }").is_err());
+        assert!(read("\"semihard\"").is_err());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
+        for (text, overrides) in [("learning_rat = 0.1", vec![]), ("", vec![("learning_rat", "0.1")])] {
+            let message = TrainConfig::from_toml(text, &overrides).unwrap_err().to_string();
+            assert!(message.contains("`learning_rat`") && message.contains("`learning_rate`"), "{message}");
+        }
+        let nested = TrainConfig::from_toml("steps = 1", &[("data.toy_shop.colour", "1")]).unwrap_err().to_string();
+        assert!(nested.contains("`colour`") && nested.contains("data.toy_shop"), "{nested}");
+    }
+
+    #[test]
+    fn overrides_replace_single_values_of_the_text() {
+        let text = "steps = 5\n[defense]\nname = \"hardness_manipulation\"\nsource = \"random\"";
+        let overrides = [
+            ("steps", "7"),
+            ("defense.source", "semihard"),
+            ("defense.destination", "{ constant = -0.2 }"),
+            ("data.path", "some/folder"),
+        ];
+
+        let config = TrainConfig::from_toml(text, &overrides).unwrap();
+
+        assert_eq!(config.steps, 7);
+        assert_eq!(hardness_manipulation(&config).source, Hardness::Semihard);
+        assert_eq!(hardness_manipulation(&config).destination, Destination::Constant(-0.2));
+        assert_eq!(config.data.path.unwrap().to_str(), Some("some/folder"));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let text = r#"
+            backbone = "vgg"
+            steps = 0
+            learning_rate = nan
+            [data]
+            train_share = 1.5
+            [defense]
+            name = "hardness_manipulation"
+            destination = { constant = 3.0 }
+            pgd = { epsilon = 0.0, alpha = "1/255", steps = 8 }
+            [evaluation]
+            attacks = "QA+,XYZ"
+        "#;
+
+        let message = TrainConfig::from_toml(text, &[]).unwrap().validate().unwrap_err().to_string();
+
+        let expected = ["7 problem(s)", "vgg", "steps", "learning_rate", "train_share", "constant", "epsilon", "XYZ"];
+        for part in expected {
+            assert!(message.contains(part), "\"{part}\" is missing in {message}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_survive_being_written_down() {
+        let config = TrainConfig::default();
+
+        config.validate().unwrap();
+        let json = serde_json::to_value(&config).unwrap();
+        assert_eq!(serde_json::from_value::<TrainConfig>(json).unwrap(), config);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(TrainConfig::from_toml(&text, &[]).unwrap(), config);
+    }
+}

@@ -1,0 +1,98 @@
+//! Where training and test pictures come from.
+
+use std::path::PathBuf;
+
+use holdfast_model::pixels::DecodeLimits;
+use serde::{Deserialize, Serialize};
+
+/// The data set of a run: the table `[data]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// What lies at `path`.
+    pub format: DataFormat,
+    /// A folder; absent for the toy shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The share of the classes, in (0, 1), that trains; the other classes test. Not for data with an official split.
+    pub train_share: f64,
+    /// Which toy shop to draw, where there is no `path`.
+    pub toy_shop: ToyShopConfig,
+    /// What a picture of a folder may cost to decode.
+    pub limits: DecodeLimits,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            format: DataFormat::Auto,
+            path: None,
+            train_share: 0.5,
+            toy_shop: ToyShopConfig::default(),
+            limits: DecodeLimits::default(),
+        }
+    }
+}
+
+/// How pictures and labels are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataFormat {
+    /// Whatever the folder looks like; the toy shop where there is no folder.
+    Auto,
+    /// The four idx files of (Fashion-)MNIST, gzipped or not.
+    FashionMnist,
+    /// One folder a class, pictures inside.
+    Folder,
+    /// Procedural products, drawn on the spot.
+    ToyShop,
+}
+
+/// The toy shop's size and variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToyShopConfig {
+    /// Kinds of products; training and test share none.
+    pub classes: usize,
+    /// Pictures of each.
+    pub pictures_per_class: usize,
+    /// Decides every picture.
+    pub seed: u64,
+}
+
+impl Default for ToyShopConfig {
+    fn default() -> Self {
+        Self { classes: 80, pictures_per_class: 40, seed: 1 }
+    }
+}
+
+impl DataConfig {
+    /// Every value that makes no sense.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let needs_path = matches!(self.format, DataFormat::FashionMnist | DataFormat::Folder);
+        if needs_path && self.path.is_none() {
+            problems.push("data.path is missing: this data.format reads a folder".to_owned());
+        }
+        if self.format == DataFormat::ToyShop && self.path.is_some() {
+            problems
+                .push("data.path has no meaning for the toy shop, which is drawn: remove one of the two".to_owned());
+        }
+        if !(self.train_share > 0.0 && self.train_share < 1.0) {
+            problems.push(format!("data.train_share must lie between 0 and 1, got {}", self.train_share));
+        }
+        if self.toy_shop.classes < 4 {
+            problems.push(format!(
+                "data.toy_shop.classes must be at least 4, two to train and two to test, got {}",
+                self.toy_shop.classes
+            ));
+        }
+        if self.toy_shop.pictures_per_class < 2 {
+            problems.push(format!(
+                "data.toy_shop.pictures_per_class must be at least 2, got {}",
+                self.toy_shop.pictures_per_class
+            ));
+        }
+        problems
+    }
+}

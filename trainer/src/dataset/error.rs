@@ -1,0 +1,111 @@
+//! What can go wrong while a data set is loaded.
+
+use std::io;
+use std::path::PathBuf;
+
+use holdfast_model::InputShape;
+
+/// Where the official Fashion-MNIST files are.
+const FASHION_MNIST: &str = "https://github.com/zalandoresearch/fashion-mnist";
+
+/// Why a data set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// Nothing is there.
+    #[error("the data folder \"{}\" does not exist, or is no folder", path.display())]
+    Missing {
+        /// The path asked for.
+        path: PathBuf,
+    },
+
+    /// A format that reads files was asked for without a place to read from.
+    #[error("the data has a format that reads a folder, and no path; give the path of that folder")]
+    NoPath,
+
+    /// A folder of no known format.
+    #[error(
+        "\"{}\" is no data set: looked for Fashion-MNIST's idx files (train-images-idx3-ubyte or .gz) and for class \
+         folders with pictures (<class>/<picture>.jpg, .png, .webp, .gif or .bmp){hint}", path.display()
+    )]
+    Unrecognised {
+        /// The folder.
+        path: PathBuf,
+        /// What may have been meant, or nothing.
+        hint: String,
+    },
+
+    /// One of the four idx files is not there.
+    #[error(
+        "looked for \"{name}\" or \"{name}.gz\" in \"{}\" and found neither; Fashion-MNIST's four files are at \
+         {FASHION_MNIST} (folder data/fashion)", folder.display()
+    )]
+    MissingIdx {
+        /// The file name without `.gz`.
+        name: &'static str,
+        /// Where it should be.
+        folder: PathBuf,
+    },
+
+    /// An idx file is damaged or is something else.
+    #[error("\"{}\" is not a usable idx file: {problem}; the official files are at {FASHION_MNIST}", path.display())]
+    BrokenIdx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// idx pictures are taken as they are, and the net wants others.
+    #[error(
+        "the pictures in \"{}\" are (1, {height}, {width}) and the net takes ({expected}): idx pictures are not \
+         resized, so choose a backbone with that input, such as c2f2 for 28 x 28 grey pictures", path.display()
+    )]
+    InputMismatch {
+        /// The data folder.
+        path: PathBuf,
+        /// Rows of a picture.
+        height: usize,
+        /// Columns of a picture.
+        width: usize,
+        /// What the net takes.
+        expected: InputShape,
+    },
+
+    /// A side of the class-disjoint split would have nothing to tell apart.
+    #[error(
+        "{place} has {classes} classes with at least one readable picture, of which {train} would train and {test} \
+         would test: both need at least 2; add classes or change the training share"
+    )]
+    TooFewClasses {
+        /// Which data set.
+        place: String,
+        /// All usable classes.
+        classes: usize,
+        /// Classes on the training side.
+        train: usize,
+        /// Classes on the test side.
+        test: usize,
+    },
+
+    /// A toy shop with more classes than it has looks.
+    #[error("the toy shop can draw {most} different classes, and {classes} were asked for")]
+    TooManyClasses {
+        /// Classes asked for.
+        classes: usize,
+        /// Classes there are.
+        most: usize,
+    },
+
+    /// The operating system refused.
+    #[error("cannot read \"{}\"", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// The net takes pictures that cannot be made from a picture file.
+    #[error(transparent)]
+    Pixels(#[from] holdfast_model::pixels::PixelsError),
+}

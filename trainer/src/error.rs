@@ -1,0 +1,133 @@
+//! What can go wrong while a net is trained.
+
+use std::fmt::Write;
+
+/// The result type of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why training, or the preparation for it, stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor operation failed: shapes, memory or the device.
+    #[error("a tensor operation failed during training")]
+    Tensor(#[from] candle_core::Error),
+
+    /// The net, its pictures or its checkpoint were refused.
+    #[error(transparent)]
+    Model(#[from] holdfast_model::Error),
+
+    /// The inner attack failed, usually because a loss or gradient was not finite.
+    #[error(transparent)]
+    Attack(#[from] holdfast_attack::Error),
+
+    /// The configuration text does not describe a training run.
+    #[error("the training configuration cannot be read: {detail}")]
+    UnreadableConfig {
+        /// The parser's message: where, what, and which keys or values are known.
+        detail: String,
+    },
+
+    /// A `key=value` override cannot be applied.
+    #[error("the override \"{key}={value}\" cannot be applied: {reason}")]
+    Override {
+        /// The dotted key.
+        key: String,
+        /// The text after the equals sign.
+        value: String,
+        /// What is wrong with the pair.
+        reason: String,
+    },
+
+    /// The configuration was read, and some of its values make no sense.
+    #[error("the training configuration has {} problem(s):{}", problems.len(), bullets(problems))]
+    InvalidConfig {
+        /// Every problem, not only the first.
+        problems: Vec<String>,
+    },
+
+    /// A batch is not made of labelled pairs.
+    #[error("a batch must be {rule}, got {got}")]
+    Batch {
+        /// What a batch has to be.
+        rule: &'static str,
+        /// What it was.
+        got: String,
+    },
+
+    /// A miner found nothing to choose from.
+    #[error(
+        "the {miner} miner found no negative for row {anchor}: every other row has the label {label} or \
+         lies exactly on the anchor; use more pairs or classes, or another miner"
+    )]
+    NoNegative {
+        /// The miner's name.
+        miner: &'static str,
+        /// The row of the anchor in the batch.
+        anchor: usize,
+        /// The anchor's label.
+        label: u32,
+    },
+
+    /// The data cannot teach this net.
+    #[error("the data set \"{name}\" cannot train this net: {reason}")]
+    UnsuitableData {
+        /// The data set's name.
+        name: String,
+        /// What is missing or does not fit.
+        reason: String,
+    },
+
+    /// A step of the training went wrong.
+    #[error("training step {step} failed")]
+    Step {
+        /// The step, from 1.
+        step: usize,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+
+    /// A number that must be finite was not.
+    #[error("{what} became {value}: lower the learning rate, or look for broken pictures in the data")]
+    NotFinite {
+        /// Which number.
+        what: &'static str,
+        /// Its value: NaN or an infinity.
+        value: f64,
+    },
+
+    /// The embeddings of a batch hold a NaN or an infinity.
+    #[error(
+        "the embedding of batch row {row} is not finite, so no triplet can be mined from it: lower the learning rate, \
+         or look for broken parameters and pictures"
+    )]
+    EmbeddingNotFinite {
+        /// The first such row.
+        row: usize,
+    },
+
+    /// A parameter did not take part in the loss.
+    #[error("the parameter \"{name}\" received no gradient: an operation of the net has no backward pass")]
+    MissingGradient {
+        /// The parameter's name.
+        name: String,
+    },
+}
+
+fn bullets(problems: &[String]) -> String {
+    problems.iter().fold(String::new(), |mut text, problem| {
+        write!(text, "\n  - {problem}").expect("writing to a String cannot fail. This is a bug.");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_config_lists_every_problem() {
+        let error = Error::InvalidConfig { problems: vec!["steps is 0".into(), "pairs is 0".into()] };
+
+        assert_eq!(error.to_string(), "the training configuration has 2 problem(s):\n  - steps is 0\n  - pairs is 0");
+    }
+}

@@ -1,0 +1,11 @@
+//! `holdfast-trainer`: trains embedding nets, measures them, compares them, and writes pictures for demonstrations.
+
+mod cli;
+mod curves;
+mod progress;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,52 @@
+//! What the parts of training promise, on a small net and pictures made up on the spot.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
+
+mod defenses;
+mod hardness_manipulation;
+mod training;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use holdfast_model::{EmbeddingNet, InputShape, Parameters};
+use holdfast_trainer::dataset::Dataset;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A c2f2 of 4, 6, 24 and 12 outputs, with the usual initialisation.
+fn small_net(dtype: DType, seed: u64) -> EmbeddingNet {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut parameters = BTreeMap::new();
+    let layers = [("conv1", &[4, 1, 5, 5][..]), ("conv2", &[6, 4, 5, 5]), ("fc1", &[24, 49 * 6]), ("fc2", &[12, 24])];
+    for (layer, shape) in layers {
+        let bound = 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt();
+        let mut draw = |shape: &[usize]| {
+            let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..bound)).collect();
+            Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+        };
+        parameters.insert(format!("{layer}.weight"), draw(shape));
+        parameters.insert(format!("{layer}.bias"), draw(&shape[..1]));
+    }
+    EmbeddingNet::new("c2f2", Parameters::new(parameters)).unwrap()
+}
+
+/// Noisy pictures of `classes` patterns of dark and light tiles, `each` of every one, class after class.
+fn pictures(classes: u32, each: usize, seed: u64) -> Dataset {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut pixels = Vec::new();
+    for _class in 0..classes {
+        let tiles: Vec<u8> = (0..4 * 4).map(|_| if rng.random_bool(0.5) { 200 } else { 0 }).collect();
+        let tile = |pixel: usize| tiles[pixel / 28 / 7 * 4 + pixel % 28 / 7];
+        for _picture in 0..each {
+            pixels.extend((0..28 * 28).map(|pixel| tile(pixel) + rng.random_range(0..=55)));
+        }
+    }
+    Dataset {
+        name: "patterns".to_owned(),
+        input: InputShape { channels: 1, height: 28, width: 28 },
+        pixels,
+        labels: (0..classes).flat_map(|class| vec![class; each]).collect(),
+        classes: (0..classes).map(|class| format!("pattern {class}")).collect(),
+        files: Vec::new(),
+    }
+}
