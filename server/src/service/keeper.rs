@@ -1,0 +1,84 @@
+//! The keeper thread: does the slow work that changes leave in an index, beside the traffic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use holdfast_index::VectorIndex;
+
+use super::error::OpenError;
+use crate::metrics::Metrics;
+
+const THREAD: &str = "index-keeper";
+
+/// Owns the thread that maintains one index; stops and joins it when dropped.
+pub(super) struct Keeper {
+    bell: Mutex<Option<SyncSender<()>>>,
+    stopping: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// Starts the thread, which looks at the index at once.
+    pub(super) fn start(index: Arc<dyn VectorIndex>, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let (bell, rings) = sync_channel(1);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stopping);
+        let work = move || run(index.as_ref(), &metrics, &rings, &told);
+        let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(work);
+        let thread = thread.map_err(|source| OpenError::Thread { thread: THREAD, source })?;
+        Ok(Self { bell: Mutex::new(Some(bell)), stopping, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Says that the index has changed. Never waits.
+    pub(super) fn ring(&self) {
+        if let Some(bell) = self.bell.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // A full channel means that the thread will look anyway.
+            let _ = bell.try_send(());
+        }
+    }
+
+    /// Ends the thread, which takes a fraction of a second. Idempotent.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.bell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the index keeper had panicked");
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(index: &dyn VectorIndex, metrics: &Metrics, rings: &Receiver<()>, stopping: &AtomicBool) {
+    let proceed = || !stopping.load(Ordering::Relaxed);
+    loop {
+        if proceed() && index.needs_maintenance() {
+            let done = catch_unwind(AssertUnwindSafe(|| index.maintain(&proceed)));
+            if done.is_err() {
+                // The index answers rightly without it, only slower as it grows.
+                tracing::error!("maintaining the index failed; it is left as it is until the next start");
+                return;
+            }
+            measure(index, metrics);
+        }
+        if rings.recv().is_err() {
+            return;
+        }
+    }
+}
+
+/// Sets the gauges of an index.
+pub(super) fn measure(index: &dyn VectorIndex, metrics: &Metrics) {
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.index_items.set(gauge(index.len()));
+    metrics.index_tombstones.set(gauge(index.tombstones()));
+    metrics.index_memory_bytes.set(gauge(index.memory_bytes()));
+}
