@@ -51,10 +51,8 @@ say "4/6  The same attacks on both (0 worst … 100 best)"
 
 if [ ! -d "$home/pictures" ]; then
   say "5/6  Choosing pictures that neither net has seen: a gallery, a canary set for the monitor, some queries"
-  rm -rf "$home/pictures.new"
-  "$CARGO_BIN/holdfast-trainer" export "${data[@]}" --config "configs/train/$config.toml" --out "$home/pictures.new" \
+  "$CARGO_BIN/holdfast-trainer" export "${data[@]}" --config "configs/train/$config.toml" --out "$home/pictures" \
     --gallery 1000 --canary 64 --queries 32
-  mv "$home/pictures.new" "$home/pictures"
 fi
 
 cat >"$home/serve.toml" <<TOML

@@ -1,7 +1,5 @@
 //! What may be tuned in an index, and what is a legal value.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Error, Result};
 
 /// The largest `ef` a search may ask for; beyond it, looking at every vector is the better answer.
@@ -11,7 +9,7 @@ pub const MAX_EF: usize = 10_000;
 const M_RANGE: std::ops::RangeInclusive<usize> = 2..=128;
 
 /// The configuration of an index. Engines without a graph use only `dim`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IndexConfig {
     /// Numbers in a vector.
     pub dim: usize,

@@ -72,7 +72,7 @@ pub struct Manifest {
     pub seed: u64,
     /// Optimizer steps taken.
     pub steps: u64,
-    /// How it was trained to resist: "vanilla", "HM[S,gLGA]&ICS".
+    /// How it was trained to resist: "vanilla", `HM[S,gLGA]&ICS`.
     pub defense: String,
     /// What it was trained on.
     pub dataset: DatasetFingerprint,

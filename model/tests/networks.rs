@@ -1,5 +1,7 @@
 //! Every registered backbone, held to one list of properties.
 
+#![expect(clippy::unwrap_used, reason = "an error fails the test")]
+
 use candle_core::{DType, Device, Tensor, Var};
 use holdfast_model::backbone::{self, BACKBONES};
 use holdfast_model::testing::values;

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 /// maximum of each window in row-major order, and nowhere if that maximum is not positive.
 ///
 /// # Errors
-/// As [`conv2d`](crate::conv2d), or if the convolution's output has fewer than 2×2 pixels.
+/// As [`conv2d`](crate::conv2d()), or if the convolution's output has fewer than 2×2 pixels.
 pub fn conv2d_pool_relu(
     x: &Tensor,
     weight: &Tensor,

@@ -21,8 +21,13 @@ pub fn subjects(dim: usize) -> Vec<(String, Box<dyn VectorIndex>)> {
     ENGINES.iter().flat_map(of_engine).collect()
 }
 
-pub fn unit(vector: Vec<f32>) -> Vec<f32> {
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
+/// The unit vector of the same direction; the first axis for 0, which a shrinking test may come to.
+pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if norm < 1e-6 {
+        vector[0] = 1.0;
+        return vector;
+    }
     vector.into_iter().map(|x| x / norm).collect()
 }
 

@@ -41,8 +41,8 @@ enum Command {
     Serve(ServeArguments),
     /// Store a folder of pictures on a running server.
     ///
-    /// Expects FOLDER/<class>/<picture>. The class folder's name becomes `metadata.label`, and the id is
-    /// "<class>.<file name without extension>" with anything but A-Z a-z 0-9 . _ : - replaced by a hyphen. Importing a
+    /// Expects `FOLDER/<class>/<picture>`. The class folder's name becomes `metadata.label`, and the id is
+    /// `<class>.<file name without extension>` with anything but A-Z a-z 0-9 . _ : - replaced by a hyphen. Importing a
     /// folder again updates the same items. Pictures that the server refuses are listed at the end.
     Import(ImportArguments),
     /// Look at a configuration without serving.

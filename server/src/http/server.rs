@@ -55,8 +55,8 @@ pub fn start(listener: TcpListener, state: AppState) -> io::Result<Server> {
         App::new()
             .app_data(state.clone())
             .configure(routes::configure)
-            .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
             .wrap(from_fn(observe))
+            .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
     };
     let server = HttpServer::new(app)
         .workers(limits.workers)

@@ -82,3 +82,91 @@ pub(super) fn measure(index: &dyn VectorIndex, metrics: &Metrics) {
     metrics.index_tombstones.set(gauge(index.tombstones()));
     metrics.index_memory_bytes.set(gauge(index.memory_bytes()));
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_index::{Hit, ItemId, Result, SearchOptions};
+
+    use super::*;
+
+    /// An index whose maintenance never ends by itself.
+    struct Endless {
+        entered: SyncSender<()>,
+        left: SyncSender<()>,
+    }
+
+    impl VectorIndex for Endless {
+        fn upsert(&self, _: ItemId, _: &[f32]) -> Result<()> {
+            Ok(())
+        }
+
+        fn remove(&self, _: ItemId) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn search(&self, _: &[f32], _: usize, _: &SearchOptions<'_>) -> Result<Vec<Hit>> {
+            Ok(Vec::new())
+        }
+
+        fn check(&self, _: &[f32]) -> Result<()> {
+            Ok(())
+        }
+
+        fn vector(&self, _: ItemId) -> Option<Vec<f32>> {
+            None
+        }
+
+        fn len(&self) -> usize {
+            7
+        }
+
+        fn tombstones(&self) -> usize {
+            0
+        }
+
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+
+        fn needs_maintenance(&self) -> bool {
+            true
+        }
+
+        fn maintain(&self, proceed: &(dyn Fn() -> bool + Sync)) {
+            self.entered.send(()).unwrap();
+            while proceed() {
+                thread::yield_now();
+            }
+            self.left.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_keeper_is_stopped_in_the_middle_of_its_work() {
+        let ((entered, has_entered), (left, has_left)) = (sync_channel(9), sync_channel(9));
+        let metrics = Arc::new(Metrics::new());
+        let keeper = Keeper::start(Arc::new(Endless { entered, left }), Arc::clone(&metrics)).unwrap();
+        has_entered.recv().unwrap();
+
+        keeper.ring();
+        keeper.stop();
+
+        assert_eq!(has_left.try_iter().count(), 1);
+        assert_eq!(metrics.index_items.get(), 7);
+    }
+
+    #[test]
+    fn a_keeper_works_again_when_it_is_rung_for() {
+        let config = holdfast_index::IndexConfig { exact_below: 0, ..holdfast_index::IndexConfig::new(1) };
+        let index: Arc<dyn VectorIndex> = holdfast_index::build("hnsw", &config).unwrap().into();
+        let keeper = Keeper::start(Arc::clone(&index), Arc::default()).unwrap();
+
+        for id in 0..3 {
+            index.upsert(ItemId(id), &[1.0]).unwrap();
+            keeper.ring();
+            while index.needs_maintenance() {
+                thread::yield_now();
+            }
+        }
+    }
+}

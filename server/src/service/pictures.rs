@@ -234,7 +234,9 @@ fn prepare(folder: &Path) -> io::Result<()> {
     for first in 0..=u8::MAX {
         fs::create_dir_all(folder.join(format!("{first:02x}")))?;
     }
-    fs::File::open(folder)?.sync_all()?;
+    for changed in [Some(folder), folder.parent()].into_iter().flatten() {
+        fs::File::open(changed)?.sync_all()?;
+    }
     // The store writes "name#1" and renames it.
     for entry in WalkDir::new(folder).min_depth(2) {
         let entry = entry?;

@@ -74,9 +74,10 @@ impl Writer {
         Ok(Receipt { reply: receiver })
     }
 
-    /// Whether a commit has failed.
+    /// Whether a commit has failed, or the thread has panicked.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        self.failed.load(Ordering::Relaxed) || thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Commits what waits, then ends the thread. Idempotent.

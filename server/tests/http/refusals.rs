@@ -35,6 +35,7 @@ fn problem(answer: &Answer, status: u16, code: &str) -> Value {
         (&json!(status), &json!(format!("urn:holdfast:problem:{code}")))
     );
     assert_eq!(problem["request_id"], answer.header("x-request-id"));
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
     for field in ["title", "detail", "instance"] {
         assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {problem}");
     }
