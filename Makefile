@@ -35,8 +35,8 @@ doc: ## The API documentation, in target/doc.
 deny: ## Licences and advisories of the dependencies, where cargo-deny is installed.
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
 
-bench: build ## The tables of docs/benchmarks.md that take minutes, not hours.
-	$(CARGO) bench --locked --workspace
+bench: ## How long a batch takes, forward and with gradients.
+	$(CARGO) bench --locked -p holdfast-model --bench embedding
 
 openapi: build ## Regenerate docs/openapi.json from the handlers.
 	target/release/holdfast openapi > docs/openapi.json
