@@ -150,7 +150,6 @@ fn a_picture_comes_back_as_it_was_saved() {
 }
 
 #[test]
-#[ignore = "slow: decodes 5,421 photographs"]
 fn the_grocery_store_photographs_load() {
     let Some(shared) = testing::shared_dir() else { return eprintln!("skipped: no shared folder") };
     let folder = shared.join("data/grocery-store/images");
