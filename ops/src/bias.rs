@@ -1,10 +1,13 @@
-//! The gradient of a bias: a sum over everything but the channel.
+//! The gradient of a bias: a sum over everything but the last axis.
 
-use crate::host::{Real, cuda_through_host, slice, with_real};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use crate::host::{Real, cuda_kernel, slice, with_real};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-/// Sums (B, C) or (B, C, H, W) over all axes but the second, to (C).
+/// Rows whose sums are taken by one task. A constant, not a share of the threads: sums in another order would be other bits.
+const ROWS: usize = 1024;
+
+/// Sums (…, C) over all axes but the last, to (C).
 pub(crate) fn sum_per_channel(gradient: &Tensor) -> Result<Tensor> {
     gradient.contiguous()?.apply_op1_no_bwd(&SumPerChannel)
 }
@@ -17,21 +20,22 @@ impl CustomOp1 for SumPerChannel {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let dims = layout.dims();
-        let (channels, plane) = (dims[1], dims[2..].iter().product());
-        let sums = with_real!(x, T => sum_planes::<T>(slice(x, layout)?, channels, plane));
+        let channels = layout.dims().last().copied().unwrap_or(1);
+        let sums = with_real!(x, T => T::to_cpu_storage_owned(sum_rows::<T>(slice(x, layout)?, channels)));
         Ok((sums, Shape::from(channels)))
     }
 
-    cuda_through_host!(x layout);
+    cuda_kernel!(self, x layout => crate::cuda::sum_per_channel((x, layout)));
 }
 
-/// One task a channel, pictures in order: the same bits for every number of threads.
-fn sum_planes<T: Real>(x: &[T], channels: usize, plane: usize) -> CpuStorage {
-    let sum = |channel: usize| {
-        let planes = x.chunks_exact(plane).skip(channel).step_by(channels);
-        let total: f64 = planes.map(|values| values.iter().map(|value| value.to_f64()).sum::<f64>()).sum();
-        T::from_f64(total)
+/// Groups of rows side by side, then the groups in order: the same bits for every number of threads.
+pub(crate) fn sum_rows<T: Real>(x: &[T], channels: usize) -> Vec<T> {
+    let sum_group = |rows: &[T]| {
+        let mut sums = vec![T::zero(); channels];
+        rows.chunks_exact(channels).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value));
+        sums
     };
-    T::to_cpu_storage_owned((0..channels).into_par_iter().map(sum).collect())
+    let groups: Vec<Vec<T>> = x.par_chunks(ROWS * channels).map(sum_group).collect();
+    let total = |channel: usize| groups.iter().map(|sums| sums[channel].to_f64()).sum();
+    (0..channels).map(|channel| T::from_f64(total(channel))).collect()
 }

@@ -1,26 +1,43 @@
 //! The linear layer.
 
+use crate::Pullback;
 use crate::bias::sum_per_channel;
-use crate::host::{Real, cuda_through_host, slice, with_real};
-use crate::matrix::{Into, Threads, View, multiply};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use crate::host::{cuda_kernel, slice, with_real};
+use crate::matrix::{multiply, transposed};
+use crate::panel::Panels;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
 /// x · weightᵀ + bias: x (B, I), weight (O, I), bias (O) → (B, O).
 ///
 /// # Errors
 /// If the shapes do not fit, or the element type is neither `f32` nor `f64`.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (_, inputs) = x.dims2()?;
-    let (outputs, weight_inputs) = weight.dims2()?;
+    let bias = checked_bias(x, weight, bias)?;
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, Linear)
+}
+
+/// [`linear`], and the gradient of x given that of the result.
+///
+/// # Errors
+/// As [`linear`].
+pub fn linear_with_pullback(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Tensor, Pullback)> {
+    let (bias, weight) = (checked_bias(x, weight, bias)?, weight.contiguous()?.detach());
+    let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Linear)?;
+    let pullback = move |gradient: &Tensor| gradient.contiguous()?.apply_op2_no_bwd(&weight, &Product::GradientOfInput);
+    Ok((result, Box::new(pullback)))
+}
+
+/// The bias, zeros where there is none, once the features of input, weight and bias fit together.
+fn checked_bias(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let ((_, inputs), (outputs, weight_inputs)) = (x.dims2()?, weight.dims2()?);
     if inputs != weight_inputs {
         candle_core::bail!("linear: x has {inputs} features, the weight (O, I) expects {weight_inputs}");
     }
-    let bias = match bias {
-        Some(bias) if bias.dims() == [outputs] => bias.contiguous()?,
+    match bias {
+        Some(bias) if bias.dims() == [outputs] => bias.contiguous(),
         Some(bias) => candle_core::bail!("linear: a bias of {outputs} values is needed, got {:?}", bias.dims()),
-        None => Tensor::zeros(outputs, x.dtype(), x.device())?,
-    };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, Linear)
+        None => Tensor::zeros(outputs, x.dtype(), x.device()),
+    }
 }
 
 struct Linear;
@@ -39,20 +56,19 @@ impl CustomOp3 for Linear {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        fn forward<T: Real>(x: View<'_, T>, w: View<'_, T>, b: &[T], rows: usize) -> CpuStorage {
-            let mut out: Vec<T> = b.repeat(rows);
-            multiply(&mut out, x, w.transposed(), Into::Accumulate, Threads::Pool);
-            T::to_cpu_storage_owned(out)
-        }
         let ((rows, inputs), outputs) = (x_layout.shape().dims2()?, w_layout.dims()[0]);
         let out = with_real!(x, T => {
-            let x = View::new(slice::<T>(x, x_layout)?, rows, inputs);
-            forward(x, View::new(slice(w, w_layout)?, outputs, inputs), slice(b, b_layout)?, rows)
+            let mut out = slice::<T>(b, b_layout)?.repeat(rows);
+            let weight = Panels::of_columns(slice::<T>(w, w_layout)?, inputs);
+            multiply(slice(x, x_layout)?, inputs, &weight, outputs, &mut out);
+            T::to_cpu_storage_owned(out)
         });
         Ok((out, Shape::from((rows, outputs))))
     }
 
-    cuda_through_host!(x x_layout, w w_layout, b b_layout);
+    cuda_kernel!(self, x x_layout, w w_layout, b b_layout => {
+        crate::cuda::linear((x, x_layout), (w, w_layout), Some((b, b_layout)))
+    });
 
     fn bwd(
         &self,
@@ -90,21 +106,22 @@ impl CustomOp2 for Product {
         other: &CpuStorage,
         other_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        fn product<T: Real>(left: View<'_, T>, right: View<'_, T>, elements: usize) -> CpuStorage {
-            let mut out = vec![T::zero(); elements];
-            multiply(&mut out, left, right, Into::Overwrite, Threads::Pool);
-            T::to_cpu_storage_owned(out)
-        }
-        let ((rows, outputs), (other_rows, inputs)) = (g_layout.shape().dims2()?, other_layout.shape().dims2()?);
-        with_real!(g, T => {
-            let gradient = View::new(slice::<T>(g, g_layout)?, rows, outputs);
-            let other = View::new(slice::<T>(other, other_layout)?, other_rows, inputs);
-            Ok(match self {
-                Self::GradientOfInput => (product(gradient, other, rows * inputs), Shape::from((rows, inputs))),
-                Self::GradientOfWeight => (product(gradient.transposed(), other, outputs * inputs), Shape::from((outputs, inputs))),
-            })
-        })
+        let ((rows, outputs), inputs) = (g_layout.shape().dims2()?, other_layout.dims()[1]);
+        let (out, out_rows) = with_real!(g, T => {
+            let (g, panels) = (slice::<T>(g, g_layout)?, Panels::of_rows(slice::<T>(other, other_layout)?, inputs));
+            let (left, depth, out_rows) = match self {
+                Self::GradientOfInput => (None, outputs, rows),
+                Self::GradientOfWeight => (Some(transposed(g, outputs)), rows, outputs),
+            };
+            let mut out = vec![T::from_f64(0.0); out_rows * inputs];
+            multiply(left.as_deref().unwrap_or(g), depth, &panels, inputs, &mut out);
+            (T::to_cpu_storage_owned(out), out_rows)
+        });
+        Ok((out, Shape::from((out_rows, inputs))))
     }
 
-    cuda_through_host!(g g_layout, other other_layout);
+    cuda_kernel!(self, g g_layout, other other_layout => match self {
+        Self::GradientOfInput => crate::cuda::linear_gradient_of_input((g, g_layout), (other, other_layout)),
+        Self::GradientOfWeight => crate::cuda::linear_gradient_of_weight((g, g_layout), (other, other_layout)),
+    });
 }

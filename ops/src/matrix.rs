@@ -1,102 +1,80 @@
-//! Matrix products over plain slices.
+//! Matrix products in register tiles.
 
 use crate::host::Real;
-use gemm::Parallelism;
+use crate::panel::Panels;
+use crate::simd::{Kernel, Lanes, run};
+use crate::tile::{self, Runs, product, with_rows};
+use rayon::prelude::*;
 
-/// A matrix seen through a slice: `rows × columns`, element `(r, c)` at `r · row_stride + c · column_stride`.
-#[derive(Clone, Copy)]
-pub(crate) struct View<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+/// Rows that one task computes: enough to amortise reading the panels.
+const ROWS: usize = 96;
+
+/// Elements of the inner dimension that are summed before the sums are written back: rows and panel stay in the cache.
+const DEPTH: usize = 512;
+
+/// out (rows, columns) += left (rows, depth) · right, whose panels cover (depth, columns).
+pub(crate) fn multiply<T: Real>(left: &[T], depth: usize, right: &Panels<T>, columns: usize, out: &mut [T]) {
+    assert_eq!(left.len() * columns, out.len() * depth, "sizes of a matrix product differ. This is a bug.");
+    let blocks = out.par_chunks_mut(ROWS * columns).zip(left.par_chunks(ROWS * depth));
+    blocks.for_each(|(out, left)| run(Multiply { left, depth, right, columns, out }));
 }
 
-impl<'a, T> View<'a, T> {
-    /// A row-major matrix that fills `data`.
-    pub(crate) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        assert_eq!(
-            data.len(),
-            rows * columns,
-            "a {rows}×{columns} matrix over {} elements. This is a bug.",
-            data.len()
-        );
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
-    }
+struct Multiply<'a, T> {
+    left: &'a [T],
+    depth: usize,
+    right: &'a Panels<T>,
+    columns: usize,
+    out: &'a mut [T],
+}
 
-    /// The transposed matrix over the same elements.
-    pub(crate) fn transposed(self) -> Self {
-        Self {
-            data: self.data,
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
+impl<T: Real> Kernel<T> for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self, lanes: L) {
+        with_rows!(T, L, self.tiles(lanes));
+    }
+}
+
+impl<T: Real> Multiply<'_, T> {
+    #[inline(always)]
+    fn tiles<L: Lanes<T>, const R: usize>(self, lanes: L) {
+        let width = tile::width::<T, L>();
+        for start in (0..self.depth).step_by(DEPTH) {
+            let len = DEPTH.min(self.depth - start);
+            for (panel, right) in self.right.iter().enumerate() {
+                let right = &right[start * width..][..len * width];
+                let columns = panel * width..self.columns.min((panel + 1) * width);
+                for (tile, out) in self.out.chunks_mut(R * self.columns).enumerate() {
+                    let last = out.len() / self.columns - 1;
+                    let starts: [usize; R] = std::array::from_fn(|row| (tile * R + row.min(last)) * self.depth + start);
+                    let row = |row: usize| row.min(last) * self.columns;
+                    let initial = std::array::from_fn(|r| {
+                        tile::load_some::<T, L>(lanes, &out[row(r)..][columns.clone()], T::zero())
+                    });
+                    let runs = Runs { count: 1, stride: 0, len };
+                    let sums = product::<T, L, R>(lanes, self.left, runs, &starts, right, initial);
+                    for (sums, out) in sums.into_iter().zip(out.chunks_exact_mut(self.columns)) {
+                        tile::store::<T, L>(lanes, sums, &mut out[columns.clone()], T::zero());
+                    }
+                }
+            }
         }
     }
 }
 
-/// What a product does with the elements that stand in the destination.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
-    /// They are added to.
-    Accumulate,
-    /// They are overwritten, never read.
-    Overwrite,
-}
-
-/// Threads of one product.
-#[derive(Clone, Copy)]
-pub(crate) enum Threads {
-    /// The calling thread alone: the caller runs many products side by side.
-    One,
-    /// All threads of the current rayon pool.
-    Pool,
-}
-
-/// `destination ← (destination +) left · right`, the destination row-major.
-pub(crate) fn multiply<T: Real>(
-    destination: &mut [T],
-    left: View<'_, T>,
-    right: View<'_, T>,
-    into: Into,
-    threads: Threads,
-) {
-    let (rows, inner, columns) = (left.rows, left.columns, right.columns);
-    assert_eq!(inner, right.rows, "inner sizes of a matrix product differ. This is a bug.");
-    assert_eq!(destination.len(), rows * columns, "destination of a matrix product has another size. This is a bug.");
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::Pool => Parallelism::Rayon(0),
-    };
-    let (one, accumulate) = (T::from_f64(1.0), into == Into::Accumulate);
-    let strides = |view: View<'_, T>| (view.column_stride as isize, view.row_stride as isize);
-    let ((left_columns, left_rows), (right_columns, right_rows)) = (strides(left), strides(right));
-    #[expect(unsafe_code, reason = "gemm takes raw pointers")]
-    // SAFETY: `View::new` and the assertions above hold every index r·row_stride + c·column_stride of the three
-    // matrices inside their slices, and `destination` is borrowed mutably, so it overlaps neither factor.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            destination.as_mut_ptr(),
-            1,
-            columns as isize,
-            accumulate,
-            left.data.as_ptr(),
-            left_columns,
-            left_rows,
-            right.data.as_ptr(),
-            right_columns,
-            right_rows,
-            one,
-            one,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+/// The transpose of a matrix with `columns` columns.
+pub(crate) fn transposed<T: Real>(matrix: &[T], columns: usize) -> Vec<T> {
+    let rows = matrix.len() / columns;
+    let mut out = vec![T::zero(); matrix.len()];
+    // Some columns at a time: whole cache lines are read.
+    const COLUMNS: usize = 16;
+    out.par_chunks_mut(COLUMNS * rows).enumerate().for_each(|(block, out)| {
+        for (row, from) in matrix.chunks_exact(columns).enumerate() {
+            for (column, &value) in from[block * COLUMNS..].iter().take(COLUMNS).enumerate() {
+                out[column * rows + row] = value;
+            }
+        }
+    });
+    out
 }

@@ -1,7 +1,9 @@
-//! Where a sliding window lies: sizes shared by convolution and pooling, and the im2col transform.
+//! Where a sliding window lies over a channels-last picture.
 
 use crate::host::Real;
+use crate::tile::Runs;
 use candle_core::{Result, bail};
+use std::ops::Range;
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,22 +29,13 @@ impl Axis {
         Ok(Self { input, kernel, stride, padding, output: (padded - kernel) / stride + 1 })
     }
 
-    /// The input position under `offset` of the window at `output`, unless it lies in the padding.
-    #[inline]
-    pub(crate) fn position(&self, output: usize, offset: usize) -> Option<usize> {
-        (output * self.stride + offset).checked_sub(self.padding).filter(|&position| position < self.input)
-    }
-
-    /// The outputs whose window has an input, not padding, under `offset`.
-    #[inline]
-    pub(crate) fn outputs_inside(&self, offset: usize) -> std::ops::Range<usize> {
-        let first = self.padding.saturating_sub(offset).div_ceil(self.stride);
-        let last = (self.input + self.padding).saturating_sub(offset).div_ceil(self.stride).min(self.output);
-        first.min(last)..last
+    /// The input and the padding at both ends.
+    pub(crate) fn padded(&self) -> usize {
+        self.input + 2 * self.padding
     }
 }
 
-/// A window over both axes of `channels` planes.
+/// A window over the rows and columns of a picture (H, W, C).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) channels: usize,
@@ -53,7 +46,7 @@ pub(crate) struct Window {
 impl Window {
     /// Elements of one picture.
     pub(crate) fn input_len(&self) -> usize {
-        self.channels * self.rows.input * self.columns.input
+        self.rows.input * self.line()
     }
 
     /// Window positions of one picture.
@@ -61,77 +54,64 @@ impl Window {
         self.rows.output * self.columns.output
     }
 
-    /// Elements under one window, over all channels: the rows of the column matrix.
+    /// Elements under one window, over all channels.
     pub(crate) fn patch_len(&self) -> usize {
-        self.channels * self.rows.kernel * self.columns.kernel
+        self.runs().elements()
     }
 
-    /// Room for the column matrix of one picture.
-    pub(crate) fn scratch<T: Real>(&self) -> Vec<T> {
-        vec![T::zero(); self.patch_len() * self.positions()]
+    /// Elements of one row of a picture.
+    fn line(&self) -> usize {
+        self.columns.input * self.channels
     }
 
-    /// (channel, kernel row, kernel column) of each row of the column matrix, in order.
-    fn patch_rows(&self) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let Self { channels, rows, columns } = *self;
-        (0..channels)
-            .flat_map(move |channel| (0..rows.kernel).map(move |row| (channel, row)))
-            .flat_map(move |(channel, row)| (0..columns.kernel).map(move |column| (channel, row, column)))
+    /// Elements of one row of a padded picture.
+    pub(crate) fn padded_line(&self) -> usize {
+        self.columns.padded() * self.channels
     }
 
-    /// im2col: one picture (C, H, W) to the column matrix (C·kh·kw, positions), zeros where the padding lies.
-    pub(crate) fn unfold<T: Real>(&self, picture: &[T], columns: &mut [T]) {
-        let positions = self.positions();
-        for ((channel, row_offset, column_offset), patch) in self.patch_rows().zip(columns.chunks_exact_mut(positions))
-        {
-            let inside = self.columns.outputs_inside(column_offset);
-            for (output, line) in patch.chunks_exact_mut(self.columns.output).enumerate() {
-                let Some(row) = self.rows.position(output, row_offset) else {
-                    line.fill(T::zero());
-                    continue;
-                };
-                let source = self.line(picture, channel, row);
-                line[..inside.start].fill(T::zero());
-                line[inside.end..].fill(T::zero());
-                let target = &mut line[inside.clone()];
-                if target.is_empty() {
-                    continue;
+    /// Elements of a padded picture.
+    pub(crate) fn padded_len(&self) -> usize {
+        self.rows.padded() * self.padded_line()
+    }
+
+    /// What lies under one window of a padded picture.
+    pub(crate) fn runs(&self) -> Runs {
+        Runs { count: self.rows.kernel, stride: self.padded_line(), len: self.columns.kernel * self.channels }
+    }
+
+    /// Where each window of the output rows `rows` starts in a padded picture whose first row is the first of theirs.
+    pub(crate) fn starts(&self, rows: Range<usize>) -> impl Iterator<Item = usize> + use<> {
+        let (down, right) = (self.rows.stride * self.padded_line(), self.columns.stride * self.channels);
+        let columns = self.columns.output;
+        (0..rows.len()).flat_map(move |row| (0..columns).map(move |column| row * down + column * right))
+    }
+
+    /// The rows of a padded picture that the windows of the output rows `rows` see.
+    pub(crate) fn rows_under(&self, rows: &Range<usize>) -> Range<usize> {
+        rows.start * self.rows.stride..(rows.end - 1) * self.rows.stride + self.rows.kernel
+    }
+
+    /// Copies the padded rows `rows` of a picture to `to`, zeros around it.
+    pub(crate) fn pad<T: Real>(&self, picture: &[T], rows: Range<usize>, to: &mut [T]) {
+        let margin = self.columns.padding * self.channels;
+        for (row, to) in rows.zip(to.chunks_exact_mut(self.padded_line())) {
+            match row.checked_sub(self.rows.padding).filter(|&row| row < self.rows.input) {
+                Some(row) => {
+                    to[..margin].fill(T::zero());
+                    to[margin..margin + self.line()].copy_from_slice(&picture[row * self.line()..][..self.line()]);
+                    to[margin + self.line()..].fill(T::zero());
                 }
-                let first = inside.start * self.columns.stride + column_offset - self.columns.padding;
-                if self.columns.stride == 1 {
-                    target.copy_from_slice(&source[first..first + target.len()]);
-                } else {
-                    let strided = source[first..].iter().step_by(self.columns.stride);
-                    target.iter_mut().zip(strided).for_each(|(to, &from)| *to = from);
-                }
+                None => to.fill(T::zero()),
             }
         }
     }
 
-    /// col2im: adds each element of the column matrix to the picture element it came from. The transpose of `unfold`.
-    pub(crate) fn fold<T: Real>(&self, columns: &[T], picture: &mut [T]) {
-        let positions = self.positions();
-        let (height, width) = (self.rows.input, self.columns.input);
-        for ((channel, row_offset, column_offset), patch) in self.patch_rows().zip(columns.chunks_exact(positions)) {
-            let inside = self.columns.outputs_inside(column_offset);
-            let first = inside.start * self.columns.stride + column_offset;
-            for (output, line) in patch.chunks_exact(self.columns.output).enumerate() {
-                let Some(row) = self.rows.position(output, row_offset) else { continue };
-                let source = &line[inside.clone()];
-                if source.is_empty() {
-                    continue;
-                }
-                let target = &mut picture[(channel * height + row) * width..][first - self.columns.padding..width];
-                if self.columns.stride == 1 {
-                    target.iter_mut().zip(source).for_each(|(to, &from)| *to += from);
-                } else {
-                    target.iter_mut().step_by(self.columns.stride).zip(source).for_each(|(to, &from)| *to += from);
-                }
-            }
+    /// Copies a padded picture without its padding.
+    pub(crate) fn unpad<T: Real>(&self, padded: &[T], picture: &mut [T]) {
+        let margin = self.columns.padding * self.channels;
+        let lines = padded.chunks_exact(self.padded_line()).skip(self.rows.padding);
+        for (to, from) in picture.chunks_exact_mut(self.line()).zip(lines) {
+            to.copy_from_slice(&from[margin..margin + self.line()]);
         }
-    }
-
-    fn line<'a, T>(&self, picture: &'a [T], channel: usize, row: usize) -> &'a [T] {
-        &picture[(channel * self.rows.input + row) * self.columns.input..][..self.columns.input]
     }
 }
