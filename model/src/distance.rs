@@ -5,16 +5,25 @@
 
 use crate::Result;
 use candle_core::{D, DType, Tensor};
+use holdfast_ops::Pullback;
 
 /// Added to every coordinate of a difference by [`pairwise_distance`]; PyTorch's `PairwiseDistance` does.
 const OFFSET: f64 = 1e-6;
+
+/// The least length that [`normalize`] divides by.
+const FLOOR: f64 = 1e-12;
 
 /// x / max(‖x‖₂, 1e-12), row by row: (N, D) → (N, D).
 ///
 /// # Errors
 /// If a tensor operation fails.
 pub fn normalize(x: &Tensor) -> Result<Tensor> {
-    Ok(x.broadcast_div(&norm(x, 1e-12)?)?)
+    Ok(x.broadcast_div(&norm(x, FLOOR)?)?)
+}
+
+/// [`normalize`] without a graph, and the way back.
+pub(crate) fn normalize_with_pullback(x: &Tensor) -> candle_core::Result<(Tensor, Pullback)> {
+    holdfast_ops::with_pullback(x, |x| x.broadcast_div(&norm(x, FLOOR)?))
 }
 
 /// ‖x − y + 1e-6‖₂, row by row: (N, D), (N, D) → (N).
@@ -43,10 +52,7 @@ pub fn euclidean_distance(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the rows have different lengths.
 pub fn distance_matrix(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let (x_squares, y_squares) = (x.sqr()?.sum_keepdim(1)?, y.sqr()?.sum_keepdim(1)?.t()?);
-    let products = holdfast_ops::linear(x, y, None)?;
-    let squares = products.affine(-2.0, 0.0)?.broadcast_add(&x_squares)?.broadcast_add(&y_squares)?;
-    root(&holdfast_ops::relu(&squares)?)
+    Ok(holdfast_ops::distance_matrix(x, y)?)
 }
 
 /// ⟨x, y⟩ / (max(‖x‖, 1e-8) · max(‖y‖, 1e-8)), row by row: (N, D), (N, D) → (N).
@@ -59,8 +65,8 @@ pub fn cosine_similarity(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 }
 
 /// max(‖x‖₂, floor), row by row: (N, D) → (N, 1).
-fn norm(x: &Tensor, floor: f64) -> Result<Tensor> {
-    Ok(x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(floor)?)
+fn norm(x: &Tensor, floor: f64) -> candle_core::Result<Tensor> {
+    x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(floor)
 }
 
 /// √x for x ≥ 0, whose gradient is 0 where √x is no more than rounding noise.

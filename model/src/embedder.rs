@@ -1,8 +1,9 @@
 //! From pixels to unit vectors.
 
-use crate::backbone::{Architecture, Backbone, architecture};
-use crate::distance::normalize;
-use crate::{Error, Parameters, Result};
+use crate::backbone::{self, Architecture, Backbone, architecture};
+use crate::distance::{normalize, normalize_with_pullback};
+use crate::layer::{Layer, chain};
+use crate::{Error, Parameters, Precision, Result, tape};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -59,13 +60,29 @@ pub trait Embedder: Send + Sync {
 
     /// The device that pixels must be on.
     fn device(&self) -> &Device;
+
+    /// The embedder that an attack differentiates in this one's stead, where `precision` asks for another arithmetic.
+    ///
+    /// # Errors
+    /// If this embedder does not know that arithmetic, or a tensor operation fails.
+    fn in_precision(&self, precision: Precision) -> Result<Option<Box<dyn Embedder>>> {
+        match precision {
+            Precision::F32 => Ok(None),
+            Precision::Bf16 => Err(Error::Precision { precision }),
+        }
+    }
 }
 
 /// A backbone and its parameters; its output, normalised, is the embedding.
+///
+/// Over tracked parameters [`embed`](Embedder::embed) builds candle's graph, for training. Over others the gradient of the
+/// pixels takes the layers' own way back and candle sees one node, which can be differentiated once: that is what
+/// attacks use.
 pub struct EmbeddingNet {
     architecture: &'static dyn Architecture,
-    backbone: Box<dyn Backbone>,
+    backbone: Backbone,
     parameters: Parameters,
+    precision: Precision,
     dtype: DType,
     device: Device,
 }
@@ -73,14 +90,19 @@ pub struct EmbeddingNet {
 impl EmbeddingNet {
     /// The network called `backbone` over these tensors. Its widths are theirs.
     ///
+    /// `num_batches_tracked`, which PyTorch's batch norms carry and which means nothing to frozen ones, is left out.
+    ///
     /// # Errors
     /// If no backbone has the name, or a parameter is missing, foreign, or of a shape that does not fit.
     pub fn new(backbone: &str, parameters: Parameters) -> Result<Self> {
-        let architecture = architecture(backbone)?;
-        let backbone = architecture.build(&parameters)?;
+        Self::build(architecture(backbone)?, parameters.without(".num_batches_tracked"), Precision::F32)
+    }
+
+    fn build(architecture: &'static dyn Architecture, parameters: Parameters, precision: Precision) -> Result<Self> {
+        let backbone = backbone::build(architecture, &parameters, precision)?;
         let (_, any) = parameters.iter().next().expect("a backbone that was built has a parameter. This is a bug.");
         let (dtype, device) = (any.dtype(), any.device().clone());
-        Ok(Self { architecture, backbone, parameters, dtype, device })
+        Ok(Self { architecture, backbone, parameters, precision, dtype, device })
     }
 
     /// A fresh network: every parameter is drawn from `rng`, in the order of the names.
@@ -91,12 +113,14 @@ impl EmbeddingNet {
         Self::new(backbone, Parameters::init(&architecture(backbone)?.specs(), device, dtype, rng)?)
     }
 
-    /// A copy whose parameters are variables, and the variables, sorted by name, for an optimizer.
+    /// A copy whose trained parameters are variables, and the variables, sorted by name, for an optimizer.
     ///
     /// # Errors
     /// If a copy fails.
     pub fn trainable(&self) -> Result<(Self, Vec<(String, Var)>)> {
-        let (parameters, vars) = self.parameters.trainable()?;
+        let specs = self.architecture.specs();
+        let is_trained = |name: &str| specs.iter().any(|spec| spec.name == name && spec.trained);
+        let (parameters, vars) = self.parameters.trainable(is_trained)?;
         Ok((Self::new(self.architecture.name(), parameters)?, vars))
     }
 
@@ -108,7 +132,17 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn frozen(&self) -> Result<Self> {
-        Self::new(self.architecture.name(), self.parameters.detached())
+        self.frozen_in(Precision::F32)
+    }
+
+    /// The same network over untracked tensors, for attacks in this precision.
+    ///
+    /// Weights that the precision rounds are rounded here, once: of later updates it sees only the others'.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn frozen_in(&self, precision: Precision) -> Result<Self> {
+        Self::build(self.architecture, self.parameters.detached(), precision)
     }
 
     /// The same network with other numbers behind it.
@@ -119,17 +153,22 @@ impl EmbeddingNet {
         Self::new(self.architecture.name(), self.parameters.to(device, dtype)?)
     }
 
-    /// Pixels (B, C, H, W) in [0, 1] → the backbone's features (B, D), not normalised.
+    /// Pixels (B, C, H, W) in [0, 1] → the backbone's features (B, D), not normalised, with candle's graph.
     ///
     /// # Errors
     /// If the pixels have another shape, or a tensor operation fails.
     pub fn raw(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.check(pixels)?;
+        Ok(self.backbone.layers.forward(pixels)?)
+    }
+
+    fn check(&self, pixels: &Tensor) -> Result<()> {
         let InputShape { channels, height, width } = self.input();
-        if pixels.rank() != 4 || pixels.dims()[1..] != [channels, height, width] {
-            let (backbone, expected) = (self.architecture.name(), self.input());
-            return Err(Error::PixelShape { backbone, expected, found: pixels.dims().to_vec() });
+        if pixels.rank() == 4 && pixels.dims()[1..] == [channels, height, width] {
+            return Ok(());
         }
-        self.backbone.forward(pixels)
+        let (backbone, expected) = (self.architecture.name(), self.input());
+        Err(Error::PixelShape { backbone, expected, found: pixels.dims().to_vec() })
     }
 
     /// The name of the architecture.
@@ -145,7 +184,15 @@ impl EmbeddingNet {
 
 impl Embedder for EmbeddingNet {
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        normalize(&self.raw(pixels)?)
+        // Without a gradient to come, the layers' plain way computes the same and keeps nothing.
+        let plain = self.precision == Precision::F32 && !pixels.track_op();
+        if plain || self.parameters.tracked() {
+            return normalize(&self.raw(pixels)?);
+        }
+        self.check(pixels)?;
+        let (features, to_pixels) = self.backbone.layers.differentiate(&pixels.detach())?;
+        let (embeddings, to_features) = normalize_with_pullback(&features)?;
+        Ok(tape::node(pixels, embeddings, chain(to_pixels, to_features))?)
     }
 
     fn input(&self) -> InputShape {
@@ -153,7 +200,7 @@ impl Embedder for EmbeddingNet {
     }
 
     fn dim(&self) -> usize {
-        self.backbone.dim()
+        self.backbone.dim
     }
 
     fn dtype(&self) -> DType {
@@ -162,6 +209,13 @@ impl Embedder for EmbeddingNet {
 
     fn device(&self) -> &Device {
         &self.device
+    }
+
+    fn in_precision(&self, precision: Precision) -> Result<Option<Box<dyn Embedder>>> {
+        if precision == self.precision {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(self.frozen_in(precision)?)))
     }
 }
 

@@ -69,6 +69,12 @@ pub enum Error {
     /// Embeddings that do not fit together, or a measure that does not apply to them.
     #[error("{0}")]
     Embeddings(String),
+    /// An attack in an arithmetic that the embedder does not know.
+    #[error("this embedder knows no {precision:?} arithmetic; attack it in f32")]
+    Precision {
+        /// The arithmetic asked for.
+        precision: crate::Precision,
+    },
     /// A device that does not exist here.
     #[error("{0}")]
     Device(String),

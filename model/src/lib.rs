@@ -24,14 +24,18 @@ pub mod distance;
 mod embedder;
 mod embedding_set;
 mod error;
+mod layer;
 pub mod metrics;
 mod parameters;
 pub mod pixels;
+mod precision;
 mod resize;
+mod tape;
 #[doc(hidden)]
 pub mod testing;
 
 pub use embedder::{Embedder, EmbeddingNet, InputShape};
 pub use embedding_set::EmbeddingSet;
 pub use error::{Error, Result};
-pub use parameters::{ParameterSpec, Parameters};
+pub use parameters::{Init, ParameterSpec, Parameters};
+pub use precision::Precision;

@@ -1,9 +1,10 @@
 //! Named parameters, in sorted order.
 
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, RngCore};
 use std::collections::BTreeMap;
+use std::f64::consts::TAU;
 
 /// Name → tensor, sorted by name, so that everything that walks over parameters does so in one order.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +17,37 @@ pub struct ParameterSpec {
     pub name: String,
     /// The shape.
     pub shape: Vec<usize>,
-    /// The initial values are uniform in [-bound, bound].
-    pub bound: f64,
+    /// Where its first values come from.
+    pub init: Init,
+    /// Whether an optimizer moves it; running statistics stay as they are.
+    pub trained: bool,
+}
+
+/// The first values of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Uniform in [-bound, bound].
+    Uniform(f64),
+    /// Normal around 0 with this standard deviation.
+    Normal(f64),
+    /// All the same.
+    Constant(f64),
+}
+
+impl Init {
+    fn draw(self, rng: &mut dyn RngCore) -> f64 {
+        match self {
+            Self::Uniform(bound) => rng.random_range(-bound..=bound),
+            Self::Normal(deviation) => deviation * standard_normal(rng),
+            Self::Constant(value) => value,
+        }
+    }
+}
+
+/// Box and Muller's transform of two uniform draws. It wastes its second result, so that it has no state.
+fn standard_normal(rng: &mut dyn RngCore) -> f64 {
+    let (radius, angle): (f64, f64) = (rng.random(), rng.random());
+    (-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()
 }
 
 impl Parameters {
@@ -36,7 +66,7 @@ impl Parameters {
         let mut tensors = BTreeMap::new();
         for spec in sorted {
             let elements = spec.shape.iter().product();
-            let values: Vec<f64> = (0..elements).map(|_| rng.random_range(-spec.bound..=spec.bound)).collect();
+            let values: Vec<f64> = (0..elements).map(|_| spec.init.draw(rng)).collect();
             let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?;
             tensors.insert(spec.name.clone(), tensor.to_dtype(dtype)?.to_device(device)?);
         }
@@ -81,17 +111,34 @@ impl Parameters {
         Self(self.0.iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect())
     }
 
-    /// Copies as variables, for an optimizer; the parameters share their storage.
+    /// Copies of those that `is_trained` as variables, for an optimizer, the rest untracked; the parameters share their
+    /// storage.
     ///
     /// # Errors
     /// If a copy fails.
-    pub fn trainable(&self) -> Result<(Self, Vec<(String, Var)>)> {
-        let mut vars = Vec::with_capacity(self.len());
+    pub fn trainable(&self, is_trained: impl Fn(&str) -> bool) -> Result<(Self, Vec<(String, Var)>)> {
+        let (mut vars, mut tensors) = (Vec::with_capacity(self.len()), BTreeMap::new());
         for (name, tensor) in &self.0 {
-            vars.push((name.clone(), Var::from_tensor(&tensor.detach().copy()?)?));
+            let mut tensor = tensor.detach();
+            if is_trained(name) {
+                let var = Var::from_tensor(&tensor)?;
+                tensor = var.as_tensor().clone();
+                vars.push((name.clone(), var));
+            }
+            tensors.insert(name.clone(), tensor);
         }
-        let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         Ok((Self(tensors), vars))
+    }
+
+    /// Whether a gradient can reach any of them.
+    pub fn tracked(&self) -> bool {
+        self.0.values().any(Tensor::track_op)
+    }
+
+    /// Without those whose name ends in `suffix`.
+    pub(crate) fn without(mut self, suffix: &str) -> Self {
+        self.0.retain(|name, _| !name.ends_with(suffix));
+        self
     }
 
     fn map(&self, convert: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
@@ -101,9 +148,11 @@ impl Parameters {
 }
 
 /// Reads the parameters of one backbone, and names it in every error.
-pub(crate) struct ParameterReader<'a> {
+pub struct ParameterReader<'a> {
     pub(crate) backbone: &'static str,
     pub(crate) parameters: &'a Parameters,
+    /// What layers compute in.
+    pub(crate) precision: Precision,
 }
 
 impl ParameterReader<'_> {
@@ -115,6 +164,22 @@ impl ParameterReader<'_> {
             format!("a tensor of {rank} axes, none empty")
         })?;
         Ok(tensor.clone())
+    }
+
+    /// A vector of `length` values.
+    pub(crate) fn vector(&self, name: &str, length: usize) -> Result<Tensor> {
+        let vector = self.read(name, 1)?;
+        self.check(name, &vector, vector.dims() == [length], || format!("({length})"))?;
+        Ok(vector)
+    }
+
+    /// The weight (O, channels, k, k) of a convolution with k odd, and the padding k / 2 that keeps a picture's size.
+    pub(crate) fn kernel(&self, name: &str, channels: usize) -> Result<(Tensor, usize)> {
+        let weight = self.read(name, 4)?;
+        let (_, weight_channels, height, width) = weight.dims4()?;
+        let fits = weight_channels == channels && height == width && height % 2 == 1;
+        self.check(name, &weight, fits, || format!("(outputs, {channels}, k, k) with k odd"))?;
+        Ok((weight, height / 2))
     }
 
     /// An error that names the parameter unless `fits`.
@@ -130,5 +195,29 @@ impl ParameterReader<'_> {
         }
         let (backbone, name, found) = (self.backbone, name.to_owned(), tensor.dims().to_vec());
         Err(Error::ParameterShape { backbone, name, expected: expected(), found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn normal_draws_have_the_moments_and_the_tails_of_the_normal_distribution() {
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        let count = 200_000;
+
+        let draws: Vec<f64> = (0..count).map(|_| standard_normal(rng)).collect();
+
+        let share =
+            |inside: &dyn Fn(f64) -> bool| draws.iter().filter(|&&x| inside(x)).count() as f64 / f64::from(count);
+        let moment = |power: i32| draws.iter().map(|x| x.powi(power)).sum::<f64>() / f64::from(count);
+        // Four standard deviations of each estimate.
+        assert!(moment(1).abs() < 0.009 && (moment(2) - 1.0).abs() < 0.0127 && moment(3).abs() < 0.035);
+        assert!((share(&|x| x.abs() < 1.0) - 0.6827).abs() < 0.0042);
+        assert!((share(&|x| x.abs() > 2.0) - 0.0455).abs() < 0.0019);
+        assert!((share(&|x| x.abs() > 3.0) - 0.0027).abs() < 0.000_47);
     }
 }

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use holdfast_model::distance::{cosine_similarity, distance_matrix, normalize, pairwise_distance};
 use holdfast_model::testing::{Golden, assert_close, assert_tensors_close, golden_net, values};
-use holdfast_model::{Embedder, EmbeddingNet, Parameters};
+use holdfast_model::{Embedder, EmbeddingNet, Init, ParameterSpec, Parameters, backbone};
 use std::collections::BTreeMap;
 
 #[test]
@@ -67,9 +67,23 @@ fn uniform(seed: u64, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
+/// The first seed of the generated weights and pictures.
+const BASE: u64 = 20_220_301;
+
+/// The value in [-bound, bound] that a draw in [0, 1) stands for, rounded to f32 as the reference's parameters are.
+fn symmetric(bound: f64) -> impl Fn(f64) -> f64 {
+    move |u| f64::from((bound * (2.0 * u - 1.0)) as f32)
+}
+
+/// Pictures that the reference was given, as a variable.
+fn generated_pictures(seed: u64, shape: (usize, usize, usize, usize), dtype: DType) -> Var {
+    let values: Vec<f64> = uniform(seed, shape.0 * shape.1 * shape.2 * shape.3).collect();
+    let pixels = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    Var::from_tensor(&pixels.to_dtype(dtype).unwrap()).unwrap()
+}
+
 #[test]
 fn the_full_size_c2f2_reproduces_the_references_outputs_and_gradients() {
-    const BASE: u64 = 20_220_301;
     let Some(golden) = Golden::open("architectures") else { return };
     let shapes: [(&str, &[usize], f64); 4] = [
         ("conv1", &[32, 1, 5, 5], 25.),
@@ -82,16 +96,12 @@ fn the_full_size_c2f2_reproduces_the_references_outputs_and_gradients() {
         .iter()
         .flat_map(|(name, shape, fan_in)| [(name, "weight", *shape, fan_in), (name, "bias", &shape[..1], fan_in)]);
     for (k, (name, kind, shape, fan_in)) in kinds.enumerate() {
-        let bound = 1.0 / fan_in.sqrt();
-        let single =
-            uniform(BASE + 1_000_003 * k as u64, shape.iter().product()).map(|u| (bound * (2.0 * u - 1.0)) as f32);
-        let tensor = Tensor::from_vec(single.collect::<Vec<f32>>(), shape, &candle_core::Device::Cpu).unwrap();
-        tensors.insert(format!("{name}.{kind}"), tensor.to_dtype(DType::F64).unwrap());
+        let draws = uniform(BASE + 1_000_003 * k as u64, shape.iter().product());
+        let values: Vec<f64> = draws.map(symmetric(1.0 / fan_in.sqrt())).collect();
+        tensors.insert(format!("{name}.{kind}"), Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
     }
     let net = EmbeddingNet::new("c2f2", Parameters::new(tensors)).unwrap();
-    let pixels: Vec<f64> = uniform(BASE + 77, 4 * 784).collect();
-    let pixels =
-        Var::from_tensor(&Tensor::from_vec(pixels, (4, 1, 28, 28), &candle_core::Device::Cpu).unwrap()).unwrap();
+    let pixels = generated_pictures(BASE + 77, (4, 1, 28, 28), DType::F64);
 
     assert_tensors_close("raw", &net.raw(&pixels).unwrap(), &golden.tensor("c2f2/f64/raw"), 1e-9);
     let embeddings = net.embed(&pixels).unwrap();
@@ -101,4 +111,67 @@ fn the_full_size_c2f2_reproduces_the_references_outputs_and_gradients() {
     assert_close("hardness", &values(&hardness), &golden.f64s("c2f2/f64/hardness_012"), 1e-9);
     let gradients = hardness.sum_all().unwrap().backward().unwrap();
     assert_tensors_close("grad_input", gradients.get(&pixels).unwrap(), &golden.tensor("c2f2/f64/grad_input"), 1e-9);
+}
+
+/// The reference's rule for each kind of ResNet parameter.
+fn generated_resnet_parameter(spec: &ParameterSpec, seed: u64) -> Tensor {
+    let statistic = |u: f64| f64::from((1.0 + 0.2 * u) as f32);
+    let around_one = |u: f64| f64::from((1.0 + symmetric(0.1)(u)) as f32);
+    let rule: Box<dyn Fn(f64) -> f64> = match (spec.init, spec.name.rsplit('.').next().unwrap()) {
+        (Init::Normal(deviation), _) => Box::new(symmetric(3f64.sqrt() * deviation)),
+        (Init::Uniform(_), _) => Box::new(symmetric(1.0 / 512f64.sqrt())),
+        (_, "running_var") => Box::new(statistic),
+        (_, "weight") => Box::new(around_one),
+        _ => Box::new(symmetric(0.1)),
+    };
+    let values: Vec<f64> = uniform(seed, spec.shape.iter().product()).map(rule).collect();
+    Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu).unwrap()
+}
+
+/// The full-size ResNet-18, its tensors in the order of the reference's state dictionary.
+fn generated_resnet(golden: &Golden, dtype: DType) -> EmbeddingNet {
+    let specs = backbone::architecture("resnet18").unwrap().specs();
+    let seeds = (0..).map(|k| BASE + 5_000_011 + 1_000_003 * k);
+    let tensors: Vec<Tensor> =
+        specs.iter().zip(seeds).map(|(spec, seed)| generated_resnet_parameter(spec, seed)).collect();
+    let sums: Vec<f64> = tensors.iter().map(|tensor| values(tensor).iter().sum()).collect();
+    assert_close("checksums", &sums, &golden.f64s("resnet18/param_checksum"), 1e-12);
+    let cast = |tensor: Tensor| tensor.to_dtype(dtype).unwrap();
+    let named = specs.into_iter().zip(tensors).map(|(spec, tensor)| (spec.name, cast(tensor)));
+    EmbeddingNet::new("resnet18", Parameters::new(named.collect())).unwrap()
+}
+
+#[test]
+fn the_full_size_resnet18_reproduces_the_references_outputs_and_gradients() {
+    let Some(golden) = Golden::open("architectures") else { return };
+    // The reference's own gradients in f32 are 1 % off those in f64: some ReLU and maxima fall the other way.
+    for (dtype, tag, of_outputs, of_gradients) in [(DType::F64, "f64", 1e-9, 1e-9), (DType::F32, "f32", 1e-5, 2e-2)] {
+        let check = |what: &str, got: &[f64]| {
+            let key = format!("resnet18/{tag}/{what}");
+            let tolerance = if what.starts_with("grad") { of_gradients } else { of_outputs };
+            assert_close(&key, got, &golden.f64s(&key), tolerance);
+        };
+        let (net, variables) = generated_resnet(&golden, dtype).trainable().unwrap();
+        let pixels = generated_pictures(BASE + 78, (2, 3, 224, 224), dtype);
+        check("raw", &values(&net.raw(&pixels.as_detached_tensor()).unwrap()));
+
+        let distance = |net: &EmbeddingNet| {
+            let embeddings = net.embed(&pixels).unwrap();
+            pairwise_distance(&embeddings.narrow(0, 0, 1).unwrap(), &embeddings.narrow(0, 1, 1).unwrap()).unwrap()
+        };
+        let picked: Vec<usize> = uniform(BASE + 79, golden.f64s("resnet18/grad_pick_index").len())
+            .map(|u| (u * pixels.elem_count() as f64) as usize)
+            .collect();
+        assert_eq!(picked, golden.indices("resnet18/grad_pick_index"));
+        let training = distance(&net);
+        check("pd_01", &values(&training));
+        let gradients = training.sum_all().unwrap().backward().unwrap();
+        let (_, bn1) = variables.iter().find(|(name, _)| name == "bn1.weight").unwrap();
+        check("grad_bn1_weight", &values(gradients.get(bn1).unwrap()));
+        let attack = distance(&net.frozen().unwrap()).sum_all().unwrap().backward().unwrap();
+        for gradients in [gradients, attack] {
+            let all = values(gradients.get(&pixels).unwrap());
+            check("grad_input_picked", &picked.iter().map(|&index| all[index]).collect::<Vec<_>>());
+        }
+    }
 }

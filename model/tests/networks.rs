@@ -4,8 +4,8 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use holdfast_model::backbone::{self, BACKBONES};
-use holdfast_model::testing::values;
-use holdfast_model::{Embedder, EmbeddingNet, InputShape, Parameters};
+use holdfast_model::testing::{assert_close, assert_tensors_close, values};
+use holdfast_model::{Embedder, EmbeddingNet, InputShape, Parameters, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,17 @@ fn rng(seed: u64) -> ChaCha8Rng {
 
 fn net(name: &str, seed: u64) -> EmbeddingNet {
     EmbeddingNet::init(name, &Device::Cpu, DType::F64, &mut rng(seed)).unwrap()
+}
+
+/// The same architecture over tensors an eighth as wide wherever they are wide, so that float64 does not take minutes.
+/// Backbones read their widths from the tensors; the layers, strides and pictures are those of the usual size.
+fn narrow(name: &str, seed: u64) -> EmbeddingNet {
+    let mut specs = backbone::architecture(name).unwrap().specs();
+    for side in specs.iter_mut().flat_map(|spec| &mut spec.shape) {
+        *side = if *side < 64 { *side } else { *side / 8 };
+    }
+    let parameters = Parameters::init(&specs, &Device::Cpu, DType::F64, &mut rng(seed)).unwrap();
+    EmbeddingNet::new(name, parameters).unwrap()
 }
 
 /// Pictures of noise, uniform in [0, 1].
@@ -40,13 +51,13 @@ fn names_are_unique_and_each_architecture_is_found_by_its_name() {
         assert_eq!(backbone::architecture(name).unwrap().name(), name);
     }
     let message = backbone::architecture("resnet999").err().unwrap().to_string();
-    assert_eq!(message, "unknown backbone \"resnet999\"; known: c2f2, c3f1");
+    assert_eq!(message, "unknown backbone \"resnet999\"; known: c2f2, c3f1, resnet18");
 }
 
 #[test]
 fn every_parameter_and_the_input_receive_a_gradient() {
     for name in backbone::names() {
-        let (net, vars) = net(name, 1).trainable().unwrap();
+        let (net, vars) = narrow(name, 1).trainable().unwrap();
         let pixels = Var::from_tensor(&pictures(3, net.input(), 2)).unwrap();
         let gradients = objective(&net, &pixels).unwrap().backward().unwrap();
         let all = vars.iter().map(|(name, var)| (name.as_str(), var)).chain([("pixels", &pixels)]);
@@ -62,7 +73,7 @@ fn every_parameter_and_the_input_receive_a_gradient() {
 fn gradients_match_central_differences() {
     const STEP: f64 = 1e-6;
     for name in backbone::names() {
-        let net = net(name, 3);
+        let net = narrow(name, 3);
         let pixels = pictures(2, net.input(), 4);
         let var = Var::from_tensor(&pixels).unwrap();
         let gradients = objective(&net, &var).unwrap().backward().unwrap();
@@ -85,9 +96,93 @@ fn gradients_match_central_differences() {
 }
 
 #[test]
+fn the_way_of_training_and_the_way_of_attacks_give_the_same_embeddings_and_gradients() {
+    for name in backbone::names() {
+        let (training, _vars) = narrow(name, 15).trainable().unwrap();
+        let attacked = training.frozen().unwrap();
+        let pixels = Var::from_tensor(&pictures(3, training.input(), 16)).unwrap();
+        let embeddings = |net: &EmbeddingNet| values(&net.embed(&pixels).unwrap());
+        let gradient = |net: &EmbeddingNet| {
+            let gradients = objective(net, &pixels).unwrap().backward().unwrap();
+            gradients.get(&pixels).unwrap().clone()
+        };
+
+        assert_close(&format!("{name}, embeddings"), &embeddings(&attacked), &embeddings(&training), 1e-14);
+        assert_tensors_close(&format!("{name}, gradient"), &gradient(&attacked), &gradient(&training), 1e-12);
+    }
+}
+
+#[test]
+fn an_attack_may_follow_pixels_that_are_computed_from_others() {
+    let net = narrow("c2f2", 17);
+    let base = pictures(4, net.input(), 18);
+    let var = Var::from_tensor(&base).unwrap();
+    let picked = |pixels: &Tensor| pixels.index_select(&Tensor::new(&[2u32, 0], &Device::Cpu).unwrap(), 0).unwrap();
+
+    let through = objective(&net, &picked(&var)).unwrap().backward().unwrap();
+
+    let direct = Var::from_tensor(&picked(&base)).unwrap();
+    let gradients = objective(&net, &direct).unwrap().backward().unwrap();
+    assert_tensors_close("gradient", &picked(through.get(&var).unwrap()), gradients.get(&direct).unwrap(), 1e-14);
+}
+
+#[test]
+fn a_graph_over_a_frozen_network_is_differentiated_once_and_says_so() {
+    let net = narrow("c2f2", 19);
+    let pixels = Var::from_tensor(&pictures(1, net.input(), 20)).unwrap();
+    let objective = objective(&net, &pixels).unwrap();
+
+    objective.backward().unwrap();
+    let message = objective.backward().unwrap_err().to_string();
+
+    assert!(message.contains("differentiated already; embed the pixels again"), "{message}");
+}
+
+#[test]
+fn bfloat16_attacks_see_the_networks_gradient_but_for_rounding() {
+    for name in backbone::names() {
+        let net = narrow(name, 21);
+        let pixels = Var::from_tensor(&pictures(2, net.input(), 22)).unwrap();
+        let gradient = |net: &dyn Embedder| {
+            let embeddings = net.embed(&pixels).unwrap();
+            let gradients = embeddings.narrow(1, 0, 1).unwrap().sum_all().unwrap().backward().unwrap();
+            values(gradients.get(&pixels).unwrap())
+        };
+        let rounded = net.in_precision(Precision::Bf16).unwrap().unwrap();
+
+        let (exact, rounded) = (gradient(&net), gradient(rounded.as_ref()));
+
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let cosine = dot(&exact, &rounded) / (dot(&exact, &exact) * dot(&rounded, &rounded)).sqrt();
+        assert!(cosine > 0.95 && cosine < 1.0 - 1e-9, "{name}: cosine {cosine}");
+        assert!(net.in_precision(Precision::F32).unwrap().is_none(), "f32 is what the net computes in");
+    }
+}
+
+#[test]
+fn bfloat16_rounds_nothing_that_fits_into_it() {
+    // Small integers times powers of two: every operand of the two linear layers, upstream included, is exact.
+    let shapes = [("conv1", vec![2, 1, 1, 1]), ("conv2", vec![2, 2, 1, 1]), ("fc1", vec![4, 98]), ("fc2", vec![2, 4])];
+    let mut tensors = BTreeMap::new();
+    for (name, shape) in shapes {
+        let count = shape.iter().product::<usize>();
+        let weight: Vec<f64> = (0..count).map(|i| ((i * 7 % 5) as f64 - 2.0) / 4.0).collect();
+        tensors.insert(format!("{name}.weight"), Tensor::from_vec(weight, shape.as_slice(), &Device::Cpu).unwrap());
+        tensors.insert(format!("{name}.bias"), Tensor::zeros(shape[0], DType::F64, &Device::Cpu).unwrap());
+    }
+    let net = EmbeddingNet::new("c2f2", Parameters::new(tensors)).unwrap();
+    let corner: Vec<f64> = (0..784).map(|i| if i < 2 { 1.0 } else { 0.0 }).collect();
+    let pixels = Tensor::from_vec(corner, (1, 1, 28, 28), &Device::Cpu).unwrap();
+
+    let rounded = net.in_precision(Precision::Bf16).unwrap().unwrap();
+
+    assert_eq!(values(&rounded.embed(&pixels).unwrap()), values(&net.embed(&pixels).unwrap()));
+}
+
+#[test]
 fn embeddings_are_unit_vectors() {
     for name in backbone::names() {
-        let net = net(name, 6);
+        let net = narrow(name, 6);
         let embeddings = net.embed(&pictures(4, net.input(), 7)).unwrap();
         assert_eq!(embeddings.dims(), [4, net.dim()]);
         let norms = values(&embeddings.sqr().unwrap().sum(1).unwrap());
@@ -115,6 +210,51 @@ fn fresh_parameters_stay_within_pytorchs_bounds() {
         let bound = 1.0 / fan_in.sqrt();
         assert!(largest <= bound && largest > 0.7 * bound, "{name}: largest value {largest}, bound {bound}");
     }
+}
+
+#[test]
+fn a_fresh_resnet_starts_as_torchvisions_does() {
+    let net = EmbeddingNet::init("resnet18", &Device::Cpu, DType::F32, &mut rng(23)).unwrap();
+    let of = |name: &str| values(net.parameters().get(name).unwrap());
+    let deviation = |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
+
+    // He: 2 / (outputs · kernel²). The estimate's own deviation is below 1 % for as many values as here.
+    for (name, outputs, kernel) in [("conv1", 64, 7), ("layer3.0.conv2", 256, 3), ("layer2.0.downsample.0", 128, 1)] {
+        let expected = (2.0 / f64::from(outputs * kernel * kernel)).sqrt();
+        let got = deviation(&of(&format!("{name}.weight")));
+        assert!((got / expected - 1.0).abs() < 0.03, "{name}: deviation {got}, not {expected}");
+    }
+    assert!(of("layer4.1.bn2.weight").iter().all(|&value| value == 1.0));
+    assert!(of("layer4.1.bn2.bias").iter().all(|&value| value == 0.0));
+    assert!(of("fc.weight").iter().all(|value| value.abs() <= 1.0 / 512f64.sqrt()));
+}
+
+#[test]
+fn running_statistics_take_part_but_are_not_trained() {
+    let net = narrow("resnet18", 24);
+    let (_learner, vars) = net.trainable().unwrap();
+    assert!(vars.iter().all(|(name, _)| !name.contains("running_")), "statistics must be no variables");
+    assert_eq!(vars.len() + 2 * 20, net.parameters().len(), "20 batch norms with two statistics each");
+
+    let pixels = pictures(1, net.input(), 25);
+    let moved = net.parameters().iter().map(|(name, tensor)| {
+        let changed = if name == "layer2.1.bn1.running_var" { (tensor * 2.0).unwrap() } else { tensor.clone() };
+        (name.to_owned(), changed)
+    });
+    let other = EmbeddingNet::new("resnet18", Parameters::new(moved.collect())).unwrap();
+    assert_ne!(values(&other.embed(&pixels).unwrap()), values(&net.embed(&pixels).unwrap()));
+}
+
+#[test]
+fn the_batch_counters_of_pytorchs_files_are_ignored() {
+    let net = narrow("resnet18", 26);
+    let mut tensors: BTreeMap<String, Tensor> =
+        net.parameters().iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+    tensors.insert("bn1.num_batches_tracked".into(), Tensor::new(7i64, &Device::Cpu).unwrap());
+
+    let again = EmbeddingNet::new("resnet18", Parameters::new(tensors)).unwrap();
+
+    assert_eq!(again.parameters().len(), net.parameters().len());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! C2F2: two convolutions and two linear layers for 28×28 grey pictures.
 
-use super::layers::{Conv2d, Linear, specs};
-use super::{Architecture, Backbone, reader};
-use crate::{InputShape, ParameterSpec, Parameters, Result};
-use candle_core::Tensor;
+use super::init::uniform;
+use super::{Architecture, Backbone};
+use crate::layer::{Conv2dPoolRelu, Flatten, Linear, Pixels, Relu};
+use crate::parameters::ParameterReader;
+use crate::{InputShape, ParameterSpec, Result};
 
 const INPUT: InputShape = InputShape { channels: 1, height: 28, width: 28 };
 
@@ -27,40 +28,19 @@ impl Architecture for C2f2 {
 
     fn specs(&self) -> Vec<ParameterSpec> {
         [
-            specs("conv1", &[32, 1, 5, 5]),
-            specs("conv2", &[64, 32, 5, 5]),
-            specs("fc1", &[1024, 64 * POOLED]),
-            specs("fc2", &[512, 1024]),
+            uniform("conv1", &[32, 1, 5, 5]),
+            uniform("conv2", &[64, 32, 5, 5]),
+            uniform("fc1", &[1024, 64 * POOLED]),
+            uniform("fc2", &[512, 1024]),
         ]
         .concat()
     }
 
-    fn build(&self, parameters: &Parameters) -> Result<Box<dyn Backbone>> {
-        let from = reader(self, parameters)?;
-        let conv1 = Conv2d::read(&from, "conv1", INPUT.channels, 1)?;
-        let conv2 = Conv2d::read(&from, "conv2", conv1.outputs(), 1)?;
-        let fc1 = Linear::read(&from, "fc1", conv2.outputs() * POOLED)?;
-        let fc2 = Linear::read(&from, "fc2", fc1.outputs())?;
-        Ok(Box::new(Net { conv1, conv2, fc1, fc2 }))
-    }
-}
-
-struct Net {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    fc1: Linear,
-    fc2: Linear,
-}
-
-impl Backbone for Net {
-    fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
-        let x = self.conv1.pool_relu(pixels)?; // (B, 32, 14, 14)
-        let x = self.conv2.pool_relu(&x)?; // (B, 64, 7, 7)
-        let x = holdfast_ops::relu(&self.fc1.forward(&x.flatten_from(1)?)?)?; // (B, 1024)
-        self.fc2.forward(&x)
-    }
-
-    fn dim(&self) -> usize {
-        self.fc2.outputs()
+    fn build(&self, from: &ParameterReader<'_>) -> Result<Backbone> {
+        let conv1 = Conv2dPoolRelu::read(from, "conv1", INPUT.channels, 1)?; // (B, 14, 14, 32)
+        let conv2 = Conv2dPoolRelu::read(from, "conv2", conv1.outputs(), 1)?; // (B, 7, 7, 64)
+        let fc1 = Linear::read(from, "fc1", conv2.outputs() * POOLED)?; // (B, 1024)
+        let fc2 = Linear::read(from, "fc2", fc1.outputs())?;
+        Ok(Backbone { dim: fc2.outputs(), layers: layers![Pixels::unscaled(), conv1, conv2, Flatten, fc1, Relu, fc2] })
     }
 }

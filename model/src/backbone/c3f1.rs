@@ -1,18 +1,19 @@
 //! C3F1: three convolutions and one linear layer for 64×64 colour pictures.
 
-use super::layers::{Conv2d, Linear, specs};
-use super::{Architecture, Backbone, reader};
-use crate::{InputShape, ParameterSpec, Parameters, Result};
-use candle_core::Tensor;
+use super::init::uniform;
+use super::{Architecture, Backbone};
+use crate::layer::{Conv2dPoolRelu, Flatten, Linear, Pixels};
+use crate::parameters::ParameterReader;
+use crate::{InputShape, ParameterSpec, Result};
 
 const INPUT: InputShape = InputShape { channels: 3, height: 64, width: 64 };
 
 /// Pixels of one plane after the strided convolution and three poolings: (64 / 2 / 2 / 2 / 2)².
 const POOLED: usize = 4 * 4;
 
-/// Pixels are centred and scaled to about unit variance: (x − mean) / deviation.
-const MEAN: f64 = 0.5;
-const DEVIATION: f64 = 0.25;
+/// Pixels are centred and scaled to about unit variance.
+const MEAN: [f32; 3] = [0.5; 3];
+const DEVIATION: [f32; 3] = [0.25; 3];
 
 pub(super) struct C3f1;
 
@@ -31,41 +32,20 @@ impl Architecture for C3f1 {
 
     fn specs(&self) -> Vec<ParameterSpec> {
         [
-            specs("conv1", &[32, 3, 5, 5]),
-            specs("conv2", &[64, 32, 3, 3]),
-            specs("conv3", &[128, 64, 3, 3]),
-            specs("fc", &[128, 128 * POOLED]),
+            uniform("conv1", &[32, 3, 5, 5]),
+            uniform("conv2", &[64, 32, 3, 3]),
+            uniform("conv3", &[128, 64, 3, 3]),
+            uniform("fc", &[128, 128 * POOLED]),
         ]
         .concat()
     }
 
-    fn build(&self, parameters: &Parameters) -> Result<Box<dyn Backbone>> {
-        let from = reader(self, parameters)?;
-        let conv1 = Conv2d::read(&from, "conv1", INPUT.channels, 2)?;
-        let conv2 = Conv2d::read(&from, "conv2", conv1.outputs(), 1)?;
-        let conv3 = Conv2d::read(&from, "conv3", conv2.outputs(), 1)?;
-        let fc = Linear::read(&from, "fc", conv3.outputs() * POOLED)?;
-        Ok(Box::new(Net { conv1, conv2, conv3, fc }))
-    }
-}
-
-struct Net {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    conv3: Conv2d,
-    fc: Linear,
-}
-
-impl Backbone for Net {
-    fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
-        let x = pixels.affine(1.0 / DEVIATION, -MEAN / DEVIATION)?;
-        let x = self.conv1.pool_relu(&x)?; // (B, 32, 16, 16)
-        let x = self.conv2.pool_relu(&x)?; // (B, 64, 8, 8)
-        let x = self.conv3.pool_relu(&x)?; // (B, 128, 4, 4)
-        self.fc.forward(&x.flatten_from(1)?)
-    }
-
-    fn dim(&self) -> usize {
-        self.fc.outputs()
+    fn build(&self, from: &ParameterReader<'_>) -> Result<Backbone> {
+        let conv1 = Conv2dPoolRelu::read(from, "conv1", INPUT.channels, 2)?; // (B, 16, 16, 32)
+        let conv2 = Conv2dPoolRelu::read(from, "conv2", conv1.outputs(), 1)?; // (B, 8, 8, 64)
+        let conv3 = Conv2dPoolRelu::read(from, "conv3", conv2.outputs(), 1)?; // (B, 4, 4, 128)
+        let fc = Linear::read(from, "fc", conv3.outputs() * POOLED)?;
+        let pixels = Pixels::scaled(&MEAN, &DEVIATION, &from.read("conv1.weight", 4)?)?;
+        Ok(Backbone { dim: fc.outputs(), layers: layers![pixels, conv1, conv2, conv3, Flatten, fc] })
     }
 }
