@@ -65,28 +65,43 @@ pub fn attack_batch(
     pgd: &Pgd,
     rng: &mut dyn RngCore,
 ) -> Result<AttackedBatch> {
-    let labelled = pictures.labels.is_some() && gallery.labels.is_some();
-    if attack.needs_labels() && !labelled {
+    let clean = embedder.embed(pictures.pixels)?.detach();
+    let queries = Queries::new(clean, pictures.labels, pictures.membership, gallery)?;
+    attack_queries(embedder, pictures.pixels, &queries, gallery, attack, pgd, rng)
+}
+
+/// [`attack_batch`] on pixels (B, C, H, W) whose clean embeddings were measured before: several attacks on one batch
+/// share them.
+///
+/// # Errors
+/// As [`attack_batch`].
+pub fn attack_queries(
+    embedder: &dyn Embedder,
+    pixels: &Tensor,
+    queries: &Queries,
+    gallery: &EmbeddingSet,
+    attack: &dyn RankingAttack,
+    pgd: &Pgd,
+    rng: &mut dyn RngCore,
+) -> Result<AttackedBatch> {
+    if attack.needs_labels() && (queries.labels.is_none() || gallery.labels.is_none()) {
         return Err(Error::LabelsMissing { attack: attack.name() });
     }
-    let clean = embedder.embed(pictures.pixels)?.detach();
-    let queries = Queries::new(clean.clone(), pictures.labels, pictures.membership, gallery)?;
-    let aim = attack.aim(&queries, gallery, rng)?;
-
-    let before = queries.reached(clean.clone(), clean.clone(), gallery)?;
-    let pursuit = pursue(embedder, pictures.pixels, aim.as_ref(), pgd, &mut |_| ControlFlow::Continue(()))?;
+    let aim = attack.aim(queries, gallery, rng)?;
+    let pursuit = pursue(embedder, pixels, aim.as_ref(), pgd, &mut |_| ControlFlow::Continue(()))?;
+    let before = queries.untouched(gallery);
     let after = queries.reached(pursuit.embeddings, pursuit.before_last_step, gallery)?;
 
     let is_query = attack.role() == Role::Query;
     Ok(AttackedBatch {
         pixels: pursuit.pixels,
         outcomes: aim.outcomes(&after)?,
-        embedding_shift: values_f64(&distance::pairwise_distance(&after.embeddings, &clean)?)?,
+        embedding_shift: values_f64(&distance::pairwise_distance(&after.embeddings, &queries.embeddings)?)?,
         embeddings: after.embeddings,
         recall_at_1: after.recall_at_1.filter(|_| is_query),
         benign: Benign {
             outcomes: aim.outcomes(&before)?,
-            embeddings: clean,
+            embeddings: before.embeddings,
             recall_at_1: before.recall_at_1.filter(|_| is_query),
         },
     })
@@ -105,6 +120,8 @@ pub struct Pursuit {
 
 /// Descends from `pixels` (B, C, H, W) towards an aim whose targets are chosen already.
 ///
+/// The way there is in the arithmetic of `pgd`, and the final embeddings are the embedder's own.
+///
 /// # Errors
 /// As [`Pgd::perturb`], and if the final embeddings are not finite.
 pub fn pursue(
@@ -114,10 +131,12 @@ pub fn pursue(
     pgd: &Pgd,
     observe: &mut Observer<'_>,
 ) -> Result<Pursuit> {
+    let in_precision = embedder.in_precision(pgd.precision)?;
+    let attacked = in_precision.as_deref().unwrap_or(embedder);
     let mut updates = 0;
     let mut before_last_step = None;
     let mut loss = |pixels: &Tensor| {
-        let embeddings = embedder.embed(pixels)?;
+        let embeddings = attacked.embed(pixels)?;
         let loss = aim.loss(updates, &embeddings)?;
         before_last_step = Some(embeddings.detach());
         updates += 1;

@@ -112,6 +112,27 @@ pub enum Error {
         pool: usize,
     },
 
+    /// An attack between classes met one class only.
+    #[error(
+        "attack {attack} needs gallery items of at least two classes, and the {items} items that it was given \
+         (a query's own among them) do not offer a query two; add items of other classes, or choose another attack"
+    )]
+    OneClass {
+        /// Its name.
+        attack: &'static str,
+        /// Size of the gallery.
+        items: usize,
+    },
+
+    /// A batch that is not the one whose targets were chosen.
+    #[error("an aim at the targets of {targets} pictures was given {pictures}; choose targets for the batch at hand")]
+    Batch {
+        /// Pictures that the aim has targets for.
+        targets: usize,
+        /// Pictures it was given.
+        pictures: usize,
+    },
+
     /// Targets that do not fit the queries or the gallery.
     #[error(
         "each query needs the same number of targets, at least one, below {items}; got {targets:?} for query {query}"

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// The ten terms. The list is closed: another attack never changes what the score means.
 pub const ERS_TERMS: [&str; 10] = ["CA+", "CA-", "QA+", "QA-", "TMA", "ES:D", "ES:R", "LTM", "GTM", "GTT"];
 
-/// The score of a mean raw outcome (percent, cosine or distance), or nothing for a name that is no term.
+/// The score of a mean raw outcome (percent, cosine or distance), or nothing for a name that is neither a term nor the
+/// corrected form of one.
 ///
 /// Not clipped: above 100 or below 0 where the attack backfires.
 #[must_use]
@@ -23,7 +24,7 @@ pub fn score(name: &str, raw_mean: f64) -> Option<f64> {
         "TMA" => Some(100.0 * (1.0 - raw_mean)),
         // No two points of the unit sphere are farther apart than 2.
         "ES:D" => Some(100.0 * (2.0 - raw_mean) / 2.0),
-        "ES:R" | "LTM" | "GTM" | "GTT" => Some(raw_mean),
+        "ES:R" | "LTM" | "GTM" | "GTM:corrected" | "GTT" => Some(raw_mean),
         _ => None,
     }
 }

@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::attacks::{RankingAttack, mean};
 use crate::tensors::ensure_finite;
 use crate::{
-    AttackScore, AttackedBatch, Averaging, ERS_TERMS, Error, Membership, Pictures, Profile, Report, Result,
-    attack_batch, ers, score,
+    AttackScore, AttackedBatch, Averaging, ERS_TERMS, Error, Membership, Profile, Queries, Report, Result,
+    attack_queries, ers, score,
 };
 
 /// What to measure.
@@ -25,7 +25,8 @@ pub struct EvaluateOptions {
     pub seed: u64,
 }
 
-/// Called with a stage ("gallery", or an attack's name), the pictures done and the pictures to do.
+/// Called with a stage ("gallery", or an attack's name), the pictures done and the pictures to do. Attacks take turns:
+/// each batch of pictures meets all of them before the next batch does.
 pub type Progress<'a> = dyn FnMut(&str, usize, usize) + 'a;
 
 /// Measures an embedder on a labelled set (N, C, H, W) that is its own gallery, each picture excluded from its results.
@@ -56,16 +57,8 @@ pub fn evaluate(
     options.profile.pgd()?;
 
     let gallery = embed_gallery(embedder, pixels, labels, options.profile.batch, progress)?;
-    let mut scores = BTreeMap::new();
-    for &attack in attacks {
-        let set = Attacked {
-            embedder,
-            pixels: &pixels.narrow(0, 0, queries)?,
-            labels: &labels[..queries],
-            gallery: &gallery,
-        };
-        scores.extend(measure(&set, attack, options, progress)?);
-    }
+    let set = Attacked { embedder, pixels, labels, gallery: &gallery };
+    let scores = measure(&set, queries, attacks, options, progress)?;
     summarise(&gallery, queries, scores, options)
 }
 
@@ -95,28 +88,29 @@ fn embed_gallery(
     Ok(EmbeddingSet::new(Tensor::cat(&embeddings, 0)?, Some(labels.to_vec()))?)
 }
 
-/// One attack on all batches.
+/// All attacks on the first `queries` pictures, batch by batch: a batch is embedded and placed in the gallery once.
 fn measure(
     set: &Attacked<'_>,
-    attack: &dyn RankingAttack,
+    queries: usize,
+    attacks: &[&dyn RankingAttack],
     options: &EvaluateOptions,
     progress: &mut Progress<'_>,
-) -> Result<Vec<(String, AttackScore)>> {
-    let (queries, batch) = (set.labels.len(), options.profile.batch);
-    let pgd = options.profile.pgd()?;
-    let mut tally = Tally::default();
+) -> Result<BTreeMap<String, AttackScore>> {
+    let (batch, pgd) = (options.profile.batch, options.profile.pgd()?);
+    let mut tallies: Vec<Tally> = attacks.iter().map(|_| Tally::default()).collect();
     for (number, start) in (0..queries).step_by(batch).enumerate() {
         let size = batch.min(queries - start);
-        let pictures = Pictures {
-            pixels: &set.pixels.narrow(0, start, size)?,
-            labels: Some(&set.labels[start..start + size]),
-            membership: Membership::InGallery,
-        };
-        let mut rng = stream(options.seed, attack.name(), number as u64);
-        tally.add(&attack_batch(set.embedder, pictures, set.gallery, attack, &pgd, &mut rng)?);
-        progress(attack.name(), start + size, queries);
+        let (pixels, labels) = (set.pixels.narrow(0, start, size)?, &set.labels[start..start + size]);
+        let clean = set.embedder.embed(&pixels)?.detach();
+        let standing = Queries::new(clean, Some(labels), Membership::InGallery, set.gallery)?;
+        for (&attack, tally) in attacks.iter().zip(&mut tallies) {
+            let mut rng = stream(options.seed, attack.name(), number as u64);
+            tally.add(&attack_queries(set.embedder, &pixels, &standing, set.gallery, attack, &pgd, &mut rng)?);
+            progress(attack.name(), start + size, queries);
+        }
     }
-    tally.scores()
+    let scores: Vec<_> = tallies.iter().map(Tally::scores).collect::<Result<_>>()?;
+    Ok(scores.into_iter().flatten().collect())
 }
 
 /// The random stream of one attack on one batch: seed, batch number and attack's name are its key.

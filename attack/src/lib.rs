@@ -23,7 +23,7 @@
 //! |---|---|
 //! | [`pgd`] | how do pixels move? |
 //! | [`attacks`] | what does an attacker want, and did they get it? The registry [`ATTACKS`] |
-//! | [`queries`] | where does a batch stand in the gallery before and after? |
+//! | [`queries`], [`distances`] | where does a batch stand in the gallery before and after? |
 //! | [`batch`] | one batch under one attack, for evaluation and for a server's monitor |
 //! | [`evaluate`](mod@evaluate), [`report`] | a whole labelled set under a [`Profile`], and what was found |
 //! | [`ers`](mod@ers) | ten outcomes as scores, and their mean |
@@ -31,6 +31,7 @@
 
 pub mod attacks;
 pub mod batch;
+pub mod distances;
 pub mod error;
 pub mod ers;
 pub mod evaluate;
@@ -42,7 +43,8 @@ pub mod report;
 mod tensors;
 
 pub use attacks::{ATTACKS, Aim, Goal, Outcome, RankingAttack, Reached, Role, by_names};
-pub use batch::{AttackedBatch, Benign, Pictures, Pursuit, attack_batch, pursue};
+pub use batch::{AttackedBatch, Benign, Pictures, Pursuit, attack_batch, attack_queries, pursue};
+pub use distances::Distances;
 pub use error::{Error, Result};
 pub use ers::{ERS_TERMS, ers, score};
 pub use evaluate::{EvaluateOptions, Progress, evaluate};

@@ -4,12 +4,14 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Shape, Tensor, Var, WithDType};
+use candle_core::{DType, Tensor, Var};
+use holdfast_model::Precision;
+use holdfast_ops::{PgdStep, find};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, intensity};
 
-/// The budget of an attack: how far pixels may move (L∞), how far at a time, and how often.
+/// The budget of an attack: how far pixels may move (L∞), how far at a time, how often, and in which arithmetic.
 ///
 /// `epsilon` and `alpha` are pixel intensities in [0, 1]; configuration may write them as `"77/255"`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct Pgd {
     pub alpha: f64,
     /// Number of updates, at least one.
     pub steps: usize,
+    /// The arithmetic of the net under attack: "f32", its own, or "bf16". Who makes a loss of a net obeys it.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
 }
 
 /// One update, as told to an observer.
@@ -43,12 +48,12 @@ pub type Loss<'a> = dyn FnMut(&Tensor) -> Result<Tensor> + 'a;
 pub type Observer<'a> = dyn FnMut(&Step<'_>) -> ControlFlow<()> + 'a;
 
 impl Pgd {
-    /// A checked budget.
+    /// A checked budget, in the net's own arithmetic.
     ///
     /// # Errors
     /// If epsilon or alpha is outside (0, 1], or there is no step.
     pub fn new(epsilon: f64, alpha: f64, steps: usize) -> Result<Self> {
-        let pgd = Self { epsilon, alpha, steps };
+        let pgd = Self { epsilon, alpha, steps, precision: Precision::default() };
         pgd.validate()?;
         Ok(pgd)
     }
@@ -88,26 +93,17 @@ impl Pgd {
     /// As [`Pgd::perturb`].
     pub fn perturb_observed(&self, pixels: &Tensor, loss: &mut Loss<'_>, observe: &mut Observer<'_>) -> Result<Tensor> {
         self.validate()?;
-        match pixels.dtype() {
-            DType::F32 => self.descend::<f32>(pixels, loss, observe),
-            DType::F64 => self.descend::<f64>(pixels, loss, observe),
-            dtype => Err(Error::PixelType { dtype }),
-        }
-    }
-
-    fn descend<T: WithDType>(
-        &self,
-        pixels: &Tensor,
-        loss: &mut Loss<'_>,
-        observe: &mut Observer<'_>,
-    ) -> Result<Tensor> {
+        check(pixels)?;
         let stride = if self.steps == 1 { self.epsilon } else { self.alpha };
-        let mut walk = Walk::<T>::start(pixels, self.epsilon, stride)?;
-        let mut moved = pixels.detach();
+        let (step, benign) = (PgdStep { stride, radius: self.epsilon }, pixels.detach());
+        let mut moved = benign.clone();
         for index in 0..self.steps {
-            let (objective, gradient) = differentiate::<T>(&moved, loss, index)?;
-            walk.step(&gradient);
-            moved = Tensor::from_slice(&walk.position, walk.shape.clone(), pixels.device())?;
+            let (objective, slopes) = differentiate(&moved, loss, index)?;
+            let Some(lower) = step.descend(&moved, &benign, &slopes)? else {
+                let value = find(&slopes, |slope| !slope.is_finite())?.unwrap_or(f64::NAN);
+                return Err(Error::NotFinite { quantity: "the gradient", step: index, value });
+            };
+            moved = lower;
             let step = Step { index, objective, pixels: &moved };
             if observe(&step).is_break() {
                 break;
@@ -117,8 +113,20 @@ impl Pgd {
     }
 }
 
-/// Loss and its gradient in the pixels, both finite.
-fn differentiate<T: WithDType>(pixels: &Tensor, loss: &mut Loss<'_>, step: usize) -> Result<(f64, Vec<T>)> {
+/// Refuses pixels outside [0, 1], or of another type than f32 and f64.
+fn check(pixels: &Tensor) -> Result<()> {
+    let dtype = pixels.dtype();
+    if !matches!(dtype, DType::F32 | DType::F64) {
+        return Err(Error::PixelType { dtype });
+    }
+    match find(&pixels.detach(), |pixel| !(0.0..=1.0).contains(&pixel))? {
+        Some(value) => Err(Error::PixelRange { value }),
+        None => Ok(()),
+    }
+}
+
+/// The loss, which is finite, and its gradient in the pixels.
+fn differentiate(pixels: &Tensor, loss: &mut Loss<'_>, step: usize) -> Result<(f64, Tensor)> {
     let variable = Var::from_tensor(pixels)?;
     let loss = loss(variable.as_tensor())?;
     if loss.rank() != 0 {
@@ -128,66 +136,6 @@ fn differentiate<T: WithDType>(pixels: &Tensor, loss: &mut Loss<'_>, step: usize
     if !objective.is_finite() {
         return Err(Error::NotFinite { quantity: "the loss", step, value: objective });
     }
-
-    let mut gradients = loss.backward()?;
-    let Some(gradient) = gradients.remove(variable.as_tensor()) else {
-        return Err(Error::NoGradient { step });
-    };
-    let gradient = gradient.flatten_all()?.to_vec1::<T>()?;
-    match gradient.iter().map(|slope| slope.to_f64()).find(|slope| !slope.is_finite()) {
-        Some(value) => Err(Error::NotFinite { quantity: "the gradient", step, value }),
-        None => Ok((objective, gradient)),
-    }
-}
-
-/// Pixels on their way through the ball. Arithmetic is in the pixels' own type, as in the reference.
-struct Walk<T> {
-    origin: Vec<T>,
-    position: Vec<T>,
-    shape: Shape,
-    radius: T,
-    stride: T,
-}
-
-impl<T: WithDType> Walk<T> {
-    fn start(pixels: &Tensor, radius: f64, stride: f64) -> Result<Self> {
-        let origin = pixels.flatten_all()?.to_vec1::<T>()?;
-        let outside = |value: &f64| !(0.0..=1.0).contains(value);
-        if let Some(value) = origin.iter().map(|pixel| pixel.to_f64()).find(outside) {
-            return Err(Error::PixelRange { value });
-        }
-        Ok(Self {
-            position: origin.clone(),
-            origin,
-            shape: pixels.shape().clone(),
-            radius: T::from_f64(radius),
-            stride: T::from_f64(stride),
-        })
-    }
-
-    /// One update in one pass over the pixels; a chain of tensor operations would make seven.
-    fn step(&mut self, gradient: &[T]) {
-        let (zero, one) = (T::zero(), T::one());
-        for ((pixel, &benign), &slope) in self.position.iter_mut().zip(&self.origin).zip(gradient) {
-            let mut moved = *pixel;
-            // A slope of exactly 0 leaves the pixel alone: satisfied triplets must not move.
-            if slope > zero {
-                moved -= self.stride;
-            } else if slope < zero {
-                moved += self.stride;
-            }
-            // The ball is around the benign pixels: around the last step, it would drift steps · alpha.
-            moved = lesser(moved, benign + self.radius);
-            moved = greater(moved, benign - self.radius);
-            *pixel = lesser(greater(moved, zero), one);
-        }
-    }
-}
-
-fn lesser<T: PartialOrd>(left: T, right: T) -> T {
-    if right < left { right } else { left }
-}
-
-fn greater<T: PartialOrd>(left: T, right: T) -> T {
-    if right > left { right } else { left }
+    let gradient = loss.backward()?.remove(variable.as_tensor()).ok_or(Error::NoGradient { step })?;
+    Ok((objective, gradient))
 }

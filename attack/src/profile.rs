@@ -1,5 +1,6 @@
 //! Evaluation profiles: the budget that makes two reports comparable.
 
+use holdfast_model::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Pgd, Result, intensity};
@@ -20,6 +21,9 @@ pub struct Profile {
     pub steps: usize,
     /// Pictures a batch.
     pub batch: usize,
+    /// The arithmetic of the net while it is attacked. Published numbers are of "f32".
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
 }
 
 impl Profile {
@@ -42,7 +46,8 @@ impl Profile {
                 return Err(Error::Unknown { kind: "profile", name: name.to_owned(), known });
             }
         };
-        Ok(Self { name: name.to_owned(), epsilon, alpha: 0.011_764, steps: 32, batch })
+        let precision = Precision::default();
+        Ok(Self { name: name.to_owned(), epsilon, alpha: 0.011_764, steps: 32, batch, precision })
     }
 
     /// The budget.
@@ -53,7 +58,7 @@ impl Profile {
         if self.batch == 0 {
             return Err(Error::Parameter { name: "batch", rule: "at least 1", value: 0.0 });
         }
-        Pgd::new(self.epsilon, self.alpha, self.steps)
+        Ok(Pgd { precision: self.precision, ..Pgd::new(self.epsilon, self.alpha, self.steps)? })
     }
 }
 
@@ -74,7 +79,9 @@ mod tests {
     fn budgets_are_numbers_or_fractions_and_unknown_keys_are_refused() {
         let text = r#"{"name": "mine", "epsilon": "51/255", "alpha": 0.01, "steps": 3, "batch": 5}"#;
         let profile: Profile = serde_json::from_str(text).unwrap();
-        assert_eq!(profile.epsilon, 0.2);
+        assert_eq!((profile.epsilon, profile.precision), (0.2, Precision::F32));
+        let coarse: Profile = serde_json::from_str(&text.replace('}', ", \"precision\": \"bf16\"}")).unwrap();
+        assert_eq!(coarse.pgd().unwrap().precision, Precision::Bf16);
 
         let message = serde_json::from_str::<Profile>(&text.replace("51/255", "far")).unwrap_err().to_string();
         assert!(message.contains("\"far\"") && message.contains("8/255"), "{message}");

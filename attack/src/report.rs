@@ -60,8 +60,9 @@ pub struct AttackScore {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Profile { name, epsilon, alpha, steps, batch } = &self.profile;
-        writeln!(f, "profile {name}: epsilon {epsilon}, alpha {alpha}, {steps} steps, batches of {batch}")?;
+        let Profile { name, epsilon, alpha, steps, batch, precision } = &self.profile;
+        write!(f, "profile {name}: epsilon {epsilon}, alpha {alpha}, {steps} steps, batches of {batch}")?;
+        writeln!(f, "{}", if precision.is_default() { "" } else { ", attacked in bf16" })?;
         writeln!(f, "{} queries, gallery of {}, seed {}; means of batch means", self.queries, self.gallery, self.seed)?;
         writeln!(
             f,

@@ -3,14 +3,19 @@
 
 mod support;
 
-use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor, Var};
 use holdfast_attack::attacks::candidate::CandidateAim;
 use holdfast_attack::attacks::embedding_shift::ShiftAim;
+use holdfast_attack::attacks::greedy_misranking::GreedyMisranking;
+use holdfast_attack::attacks::greedy_translocation::TranslocationAim;
+use holdfast_attack::attacks::learned_misranking::MisrankingAim;
 use holdfast_attack::attacks::query::QueryAim;
 use holdfast_attack::attacks::targeted_mismatch::MismatchAim;
 use holdfast_attack::{
-    ATTACKS, Aim, AttackedBatch, Error, Goal, Membership, Pgd, Pictures, Queries, Reached, Result, Role, attack_batch,
-    score,
+    ATTACKS, Aim, AttackedBatch, Distances, Error, Goal, Membership, Pgd, Pictures, Queries, RankingAttack, Reached,
+    Result, Role, attack_batch, score,
 };
 use holdfast_model::{EmbeddingSet, testing::assert_close};
 use support::{Health, Linear, World, rng};
@@ -29,8 +34,9 @@ fn loss(aim: &dyn Aim, step: usize, embeddings: &Tensor) -> f64 {
     aim.loss(step, embeddings).unwrap().to_scalar().unwrap()
 }
 
-fn untouched(embeddings: &Tensor) -> Reached {
-    Reached { embeddings: embeddings.clone(), before_last_step: embeddings.clone(), recall_at_1: None }
+fn untouched(embeddings: &Tensor, gallery: &EmbeddingSet) -> Reached {
+    let distances = Arc::new(Distances::measure(embeddings, &gallery.embeddings).unwrap());
+    Reached { embeddings: embeddings.clone(), before_last_step: embeddings.clone(), distances, recall_at_1: None }
 }
 
 /// Three queries that are no gallery items, two targets each.
@@ -89,7 +95,7 @@ fn a_query_by_hand() {
 
     assert_close("QA+", &[loss(&aim(Goal::Raise), 0, &east)], &[root / 3.0], 1e-12);
     assert_close("QA-", &[loss(&aim(Goal::Lower), 0, &east)], &[(2.0 - root) / 3.0], 1e-12);
-    let outcome = &aim(Goal::Raise).outcomes(&untouched(&east)).unwrap()[0];
+    let outcome = &aim(Goal::Raise).outcomes(&untouched(&east, &gallery)).unwrap()[0];
     assert_eq!((outcome.name, outcome.raw.clone()), ("QA+", vec![100.0 / 3.0]));
 }
 
@@ -102,7 +108,7 @@ fn a_candidate_by_hand() {
     assert_close("CA+", &[loss(&aim(Goal::Raise), 0, &east)], &[root / 3.0], 1e-12);
     assert_close("CA-", &[loss(&aim(Goal::Lower), 0, &east)], &[0.0], 1e-12);
     let nearer = Tensor::new(&[[0.6, 0.8]], &Device::Cpu).unwrap();
-    let outcome = &aim(Goal::Lower).outcomes(&untouched(&nearer)).unwrap()[0];
+    let outcome = &aim(Goal::Lower).outcomes(&untouched(&nearer, &gallery)).unwrap()[0];
     assert_eq!((outcome.name, outcome.raw.clone()), ("CA-", vec![100.0 / 3.0]), "only north itself is nearer");
 }
 
@@ -112,21 +118,103 @@ fn mismatch_measures_the_cosine_to_its_target() {
     let aim = MismatchAim::new(&[2], &gallery).unwrap();
 
     assert_close("loss", &[loss(&aim, 0, &east)], &[2.0], 1e-12);
-    assert_close("TMA", &aim.outcomes(&untouched(&east)).unwrap()[0].raw, &[-1.0], 1e-12);
+    assert_close("TMA", &aim.outcomes(&untouched(&east, &gallery)).unwrap()[0].raw, &[-1.0], 1e-12);
 }
 
 #[test]
 fn shift_starts_beside_itself_and_reports_one_update_before_the_end() {
-    let (_, east) = compass();
+    let (gallery, east) = compass();
     let aim = ShiftAim::new(&east).unwrap();
     let north = Tensor::new(&[[0.0, 1.0]], &Device::Cpu).unwrap();
 
     assert_close("first loss", &[1e6 * loss(&aim, 0, &east)], &[-0.9 * 2.0f64.sqrt()], 1e-6);
     assert_close("later loss", &[1e6 * loss(&aim, 1, &east)], &[-(2.0f64.sqrt())], 1e-6);
-    let reached = Reached { embeddings: east, before_last_step: north, recall_at_1: Some(vec![100.0]) };
+    let reached = Reached { before_last_step: north, recall_at_1: Some(vec![100.0]), ..untouched(&east, &gallery) };
     let outcomes = aim.outcomes(&reached).unwrap();
     assert_close("ES:D", &outcomes[0].raw, &[2.0f64.sqrt()], 1e-5);
     assert_eq!((outcomes[1].name, outcomes[1].raw.clone()), ("ES:R", vec![100.0]));
+}
+
+/// A gallery on the line from east to north, labelled, and its first row as query.
+fn fan(labels: &[u32]) -> (EmbeddingSet, Queries) {
+    let rows: Vec<f64> =
+        (0..labels.len()).flat_map(|row| [(0.1 * row as f64).cos(), (0.1 * row as f64).sin()]).collect();
+    let rows = Tensor::from_vec(rows, (labels.len(), 2), &Device::Cpu).unwrap();
+    let gallery = EmbeddingSet::new(rows.clone(), Some(labels.to_vec())).unwrap();
+    let queries = rows.narrow(0, 0, 1).unwrap();
+    let queries = Queries::new(queries, Some(&labels[..1]), Membership::InGallery, &gallery).unwrap();
+    (gallery, queries)
+}
+
+fn chord(steps: f64) -> f64 {
+    2.0 * (0.05 * steps).sin()
+}
+
+#[test]
+fn learned_misranking_compares_the_farthest_stranger_with_the_nearest_of_the_own_class() {
+    let (gallery, _) = fan(&[7, 8, 7, 8, 8]);
+    let aim = MisrankingAim::new(&[7], &gallery).unwrap();
+    let at = |row: usize| gallery.embeddings.narrow(0, row, 1).unwrap();
+
+    assert_close("at home, itself is nearest", &[loss(&aim, 0, &at(0))], &[chord(4.0)], 1e-7);
+    assert_close("one step away", &[loss(&aim, 1, &at(1))], &[chord(3.0) - chord(1.0)], 1e-7);
+    assert_eq!(loss(&MisrankingAim::new(&[9], &gallery).unwrap(), 1, &at(1)), 0.0, "a class that nobody has");
+}
+
+#[test]
+fn learned_misranking_rests_once_every_stranger_is_nearer() {
+    let (gallery, _) = fan(&[8, 8, 8, 7, 7]);
+    let aim = MisrankingAim::new(&[7], &gallery).unwrap();
+    let east = Var::from_tensor(&gallery.embeddings.narrow(0, 0, 1).unwrap()).unwrap();
+
+    let loss = aim.loss(1, &east).unwrap();
+
+    assert_eq!(loss.to_scalar::<f64>().unwrap(), 0.0);
+    assert_eq!(rows(&loss.backward().unwrap().remove(&east).unwrap()), [[0.0, 0.0]]);
+}
+
+#[test]
+fn greedy_misranking_counts_the_unmatched_as_the_reference_does_or_takes_the_nearest() {
+    // The nearest neighbour, row 1, is of class 7; the nearest of another class is row 3, the second unmatched in order.
+    let (gallery, queries) = fan(&[8, 7, 7, 9, 8]);
+
+    assert_eq!(GreedyMisranking::PUBLISHED.targets(&queries, &gallery).unwrap(), [1]);
+    assert_eq!(GreedyMisranking::CORRECTED.targets(&queries, &gallery).unwrap(), [3]);
+    assert_eq!(GreedyMisranking::CORRECTED.name(), "GTM:corrected");
+    assert_eq!(score("GTM:corrected", 12.0), score("GTM", 12.0));
+}
+
+#[test]
+fn greedy_translocation_asks_for_the_first_four_places_without_the_query_itself() {
+    let (gallery, queries) = fan(&[0; 9]);
+    let aim = TranslocationAim::new(&[1], &queries, &gallery).unwrap();
+    let outcome = |row: usize| {
+        let reached = untouched(&gallery.embeddings.narrow(0, row, 1).unwrap(), &gallery);
+        aim.outcomes(&reached).unwrap()[0].raw[0]
+    };
+
+    // From row 3, rows 3, 2, 4 are nearer than row 1; from row 4, rows 4, 3, 5, 2, 6 are.
+    assert_eq!((outcome(0), outcome(3), outcome(4)), (100.0, 100.0, 0.0));
+}
+
+#[test]
+fn attacks_between_classes_refuse_a_gallery_of_one_class() {
+    let mut world = World::new(200);
+    world.labels.fill(1);
+    for name in ["LTM", "GTM"] {
+        let result = attack(&world, name, Health::Sound, Some(&world.labels[..16]));
+        assert!(matches!(result, Err(Error::OneClass { items: 200, .. })), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn attacks_that_are_defined_by_labels_refuse_to_do_without() {
+    let world = World::new(200);
+    for attacker in ATTACKS {
+        let refused = matches!(attack(&world, attacker.name(), Health::Sound, None), Err(Error::LabelsMissing { .. }));
+        assert_eq!(refused, attacker.needs_labels(), "{}", attacker.name());
+        assert_eq!(refused, ["LTM", "GTM"].contains(&attacker.name()), "{}", attacker.name());
+    }
 }
 
 #[test]
@@ -134,6 +222,20 @@ fn a_target_outside_the_gallery_is_refused() {
     let (gallery, _) = compass();
     for targets in [vec![vec![3]], vec![vec![0], vec![0, 1]], vec![vec![]], vec![]] {
         assert!(QueryAim::new(Goal::Raise, targets.clone(), &gallery).is_err(), "{targets:?}");
+    }
+}
+
+#[test]
+fn a_batch_of_another_size_than_its_targets_is_refused() {
+    let (gallery, queries, targets) = three_strangers();
+    let one = queries.narrow(0, 0, 1).unwrap();
+    let aims: [Box<dyn Aim>; 3] = [
+        Box::new(QueryAim::new(Goal::Lower, targets.clone(), &gallery).unwrap()),
+        Box::new(MisrankingAim::new(&[0, 1, 2], &gallery).unwrap()),
+        Box::new(CandidateAim::new(Goal::Raise, &targets, &gallery).unwrap()),
+    ];
+    for aim in aims {
+        assert!(aim.loss(0, &queries).is_ok() && aim.loss(0, &one).is_err(), "{aim:?}");
     }
 }
 

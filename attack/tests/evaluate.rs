@@ -4,7 +4,7 @@
 mod support;
 
 use candle_core::DType;
-use holdfast_attack::{AttackScore, Error, EvaluateOptions, Report, by_names, evaluate};
+use holdfast_attack::{AttackScore, ERS_TERMS, Error, EvaluateOptions, Report, by_names, evaluate};
 use support::{Health, Linear, World, profile};
 
 const PICTURES: usize = 120;
@@ -28,11 +28,34 @@ fn score(report: &Report, name: &str) -> AttackScore {
 fn a_run_of_one_attack_repeats_its_part_of_a_run_of_all() {
     let all = report("all", &options(None));
 
-    for name in ["CA+", "QA-", "TMA"] {
+    for name in ["CA+", "QA-", "TMA", "LTM", "GTM", "GTT"] {
         assert_eq!(score(&report(name, &options(None)), name), score(&all, name));
     }
-    assert_eq!(all.attacks.keys().collect::<Vec<_>>(), ["CA+", "CA-", "ES:D", "ES:R", "QA+", "QA-", "TMA"]);
-    assert_eq!(all.ers, None, "seven terms are no ERS");
+}
+
+#[test]
+fn all_attacks_give_the_ten_terms_of_the_robustness_score_and_fewer_give_none() {
+    let all = report("all", &options(None));
+
+    let mut terms = ERS_TERMS;
+    terms.sort_unstable();
+    assert_eq!(all.attacks.keys().collect::<Vec<_>>(), terms);
+    let mean = all.attacks.values().map(|attack| attack.score).sum::<f64>() / 10.0;
+    assert!((all.ers.unwrap() - mean).abs() < 1e-12, "{all}");
+    assert!(all.to_string().ends_with(&format!("ERS {mean:.1}")), "{all}");
+    assert_eq!(report("CA+,CA-,QA+,QA-,TMA,ES,LTM,GTM", &options(None)).ers, None);
+}
+
+#[test]
+fn batches_meet_all_attacks_in_turn() {
+    let world = World::new(PICTURES);
+    let mut stages = Vec::new();
+    let mut note = |stage: &str, done, _| stages.push((stage.to_owned(), done));
+    let attacks = by_names("TMA,ES").unwrap();
+    evaluate(&Linear::sound(), &world.pixels, &world.labels, &attacks, &options(Some(30)), &mut note).unwrap();
+
+    let turns = [("TMA", 25), ("ES", 25), ("TMA", 30), ("ES", 30)].map(|(stage, done)| (stage.to_owned(), done));
+    assert_eq!(stages[5..], turns);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Candidate attacks CA+ and CA-: a gallery item is perturbed so that it ranks high, or low, for chosen queries.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use holdfast_model::{EmbeddingSet, distance};
 use rand::RngCore;
 
-use super::hinge::hinge;
+use super::hinge::mean_hinge;
 use super::targets::{self, Replacement};
-use super::{Aim, Goal, Outcome, RankingAttack, Reached, Role};
-use crate::tensors::rows_f64;
+use super::{Aim, Distances, Goal, Outcome, RankingAttack, Reached, Role};
+use crate::distances::nearer;
+use crate::tensors::values_f64;
 use crate::{Queries, Result};
 
 /// CA+ draws its queries from the whole gallery; CA- from the nearest 1 %, where the candidate ranks well.
@@ -59,7 +60,7 @@ pub struct CandidateAim {
     /// Embeddings of the queries, W rows for each candidate: (B·W, D).
     queries: Tensor,
     /// Distance of each query to each gallery item, constant during the attack: (B·W, N).
-    rivals: Tensor,
+    rivals: Distances,
     width: usize,
 }
 
@@ -73,7 +74,7 @@ impl CandidateAim {
         let indices = targets::tensor(targets, items, gallery.embeddings.device())?; // (B, W)
         let width = indices.dim(1)?;
         let queries = gallery.embeddings.index_select(&indices.flatten_all()?, 0)?;
-        let rivals = distance::distance_matrix(&queries, &gallery.embeddings)?.detach();
+        let rivals = Distances::measure(&queries, &gallery.embeddings)?;
         Ok(Self { goal, queries, rivals, width })
     }
 
@@ -89,25 +90,17 @@ impl CandidateAim {
 impl Aim for CandidateAim {
     /// Mean over candidates, queries q and gallery items x of max(0, ±(d(q, candidate) − d(x, q))).
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
-        let distances = self.distances(embeddings)?.unsqueeze(D::Minus1)?; // (B·W, 1)
-        let violations = match self.goal {
-            Goal::Raise => distances.broadcast_sub(&self.rivals)?,
-            Goal::Lower => self.rivals.broadcast_sub(&distances)?,
-        };
-        Ok(hinge(&violations)?.mean_all()?)
+        mean_hinge(self.goal, &self.distances(embeddings)?, &self.rivals)
     }
 
     /// The rank among the gallery in percent: the share of items strictly nearer to the query than the candidate.
     /// The candidate's clean copy and the query itself are among them, as in the reference.
     fn outcomes(&self, reached: &Reached) -> Result<Vec<Outcome>> {
-        let distances = self.distances(&reached.embeddings)?.unsqueeze(D::Minus1)?;
-        let distances = rows_f64(&distances)?;
-        let rivals = rows_f64(&self.rivals)?;
-        let rank = |(rivals, distance): (&Vec<f64>, &Vec<f64>)| {
-            let nearer = rivals.iter().filter(|&&rival| rival < distance[0]).count();
-            100.0 * nearer as f64 / rivals.len() as f64
+        let distances = values_f64(&self.distances(&reached.embeddings)?)?;
+        let rank = |(query, &distance): (usize, &f64)| {
+            100.0 * nearer(self.rivals.row(query), distance) as f64 / self.rivals.items() as f64
         };
-        let ranks: Vec<f64> = rivals.iter().zip(&distances).map(rank).collect();
+        let ranks: Vec<f64> = distances.iter().enumerate().map(rank).collect();
         Ok(vec![Outcome { name: name(self.goal), raw: ranks.chunks(self.width).map(super::mean).collect() }])
     }
 }

@@ -4,22 +4,29 @@
 //! [`Pgd`](crate::Pgd) and, at the end, tells how far it got. The gallery stays clean throughout.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use holdfast_model::EmbeddingSet;
 use rand::RngCore;
 
-use crate::{Error, Queries, Result};
+use crate::{Distances, Error, Queries, Result};
 
 pub mod candidate;
 pub mod embedding_shift;
+pub mod greedy_misranking;
+pub mod greedy_translocation;
 mod hinge;
+pub mod learned_misranking;
 pub mod query;
 pub mod targeted_mismatch;
 mod targets;
 
 use candidate::CandidateAttack;
 use embedding_shift::EmbeddingShift;
+use greedy_misranking::GreedyMisranking;
+use greedy_translocation::GreedyTranslocation;
+use learned_misranking::LearnedMisranking;
 use query::QueryAttack;
 use targeted_mismatch::TargetedMismatch;
 
@@ -31,6 +38,9 @@ pub static ATTACKS: &[&dyn RankingAttack] = &[
     &QueryAttack::LOWER,
     &TargetedMismatch,
     &EmbeddingShift,
+    &LearnedMisranking,
+    &GreedyMisranking::PUBLISHED,
+    &GreedyTranslocation,
 ];
 
 /// A way of abusing a ranking: a name, and a choice of targets.
@@ -96,6 +106,8 @@ pub struct Reached {
     pub embeddings: Tensor,
     /// The embeddings one update earlier, where the reference reads its embedding shift: (B, D).
     pub before_last_step: Tensor,
+    /// The distances of the final embeddings to the gallery.
+    pub distances: Arc<Distances>,
     /// R@1 of each final embedding in percent, 0 or 100; absent without labels.
     pub recall_at_1: Option<Vec<f64>>,
 }
@@ -120,6 +132,12 @@ impl Outcome {
 /// The arithmetic mean; NaN of nothing.
 pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// What is left of R@1, as an outcome of an attack that is defined by labels.
+fn recall(name: &'static str, reached: &Reached) -> Result<Outcome> {
+    let raw = reached.recall_at_1.clone().ok_or(Error::LabelsMissing { attack: name })?;
+    Ok(Outcome { name, raw })
 }
 
 /// The names of all attacks, separated by commas.

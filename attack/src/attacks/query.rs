@@ -1,13 +1,14 @@
 //! Query attacks QA+ and QA-: a query is perturbed so that chosen gallery items rank high, or low.
 
 use candle_core::Tensor;
-use holdfast_model::{EmbeddingSet, distance};
+use holdfast_model::EmbeddingSet;
+use holdfast_ops::{Points, distance_loss};
 use rand::RngCore;
 
-use super::hinge::hinge;
+use super::hinge::Overtaking;
 use super::targets::{self, Replacement};
 use super::{Aim, Goal, Outcome, RankingAttack, Reached, Role};
-use crate::tensors::rows_f64;
+use crate::distances::nearer;
 use crate::{Queries, Result};
 
 /// QA+ draws its candidates from the whole gallery; QA- from the query's nearest 1 %.
@@ -59,10 +60,9 @@ impl RankingAttack for QueryAttack {
 pub struct QueryAim {
     goal: Goal,
     targets: Vec<Vec<usize>>,
-    /// The same as a tensor (B, M).
-    indices: Tensor,
     /// The gallery (N, D).
-    gallery: Tensor,
+    gallery: Points,
+    items: usize,
 }
 
 impl QueryAim {
@@ -71,39 +71,34 @@ impl QueryAim {
     /// # Errors
     /// If queries differ in their number of targets, or a target is no gallery row.
     pub fn new(goal: Goal, targets: Vec<Vec<usize>>, gallery: &EmbeddingSet) -> Result<Self> {
-        let gallery = gallery.embeddings.clone();
-        let indices = targets::tensor(&targets, gallery.dim(0)?, gallery.device())?;
-        Ok(Self { goal, targets, indices, gallery })
+        let items = gallery.len();
+        targets::check(&targets, items)?;
+        Ok(Self { goal, targets, gallery: Points::new(&gallery.embeddings)?, items })
+    }
+
+    /// The candidates of a query.
+    pub(super) fn targets(&self, query: usize) -> &[usize] {
+        &self.targets[query]
     }
 }
 
 impl Aim for QueryAim {
     /// Mean over queries e, candidates c and gallery items x of max(0, ±(d(e, c) − d(x, e))).
-    ///
-    /// The candidate's own distance is read from the same matrix, so that c against itself is exactly 0 and a query
-    /// whose candidate is on top rests, where separately computed distances would leave rounding noise.
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
-        let distances = distance::distance_matrix(embeddings, &self.gallery)?; // (B, N)
-        let candidates = distances.gather(&self.indices, 1)?.unsqueeze(2)?; // (B, M, 1)
-        let rivals = distances.unsqueeze(1)?; // (B, 1, N)
-        let violations = match self.goal {
-            Goal::Raise => candidates.broadcast_sub(&rivals)?,
-            Goal::Lower => rivals.broadcast_sub(&candidates)?,
-        };
-        Ok(hinge(&violations)?.mean_all()?)
+        targets::fit(self.targets.len(), embeddings.dim(0)?)?;
+        let loss = Overtaking { goal: self.goal, targets: &self.targets };
+        let terms = self.targets.len() * self.targets[0].len() * self.items;
+        Ok((distance_loss(embeddings, &self.gallery, &loss)? / terms as f64)?)
     }
 
     /// The candidate's rank in percent: the share of gallery items strictly nearer to the query.
     /// The query's own row is among them, as in the reference.
     fn outcomes(&self, reached: &Reached) -> Result<Vec<Outcome>> {
-        let distances = rows_f64(&distance::distance_matrix(&reached.embeddings, &self.gallery)?)?;
-        let rank = |row: &[f64], candidate: usize| {
-            let nearer = row.iter().filter(|&&rival| rival < row[candidate]).count();
-            100.0 * nearer as f64 / row.len() as f64
-        };
-        let ranks = distances.iter().zip(&self.targets).map(|(row, candidates)| {
-            let ranks: Vec<f64> = candidates.iter().map(|&candidate| rank(row, candidate)).collect();
-            super::mean(&ranks)
+        targets::fit(self.targets.len(), reached.distances.len())?;
+        let ranks = self.targets.iter().enumerate().map(|(query, candidates)| {
+            let row = reached.distances.row(query);
+            let rank = |&candidate: &usize| 100.0 * nearer(row, row[candidate]) as f64 / row.len() as f64;
+            super::mean(&candidates.iter().map(rank).collect::<Vec<f64>>())
         });
         Ok(vec![Outcome { name: name(self.goal), raw: ranks.collect() }])
     }

@@ -46,10 +46,7 @@ impl MismatchAim {
     /// # Errors
     /// If a target is no gallery row.
     pub fn new(targets: &[usize], gallery: &EmbeddingSet) -> Result<Self> {
-        let rows: Vec<Vec<usize>> = targets.iter().map(|&target| vec![target]).collect();
-        let embeddings = &gallery.embeddings;
-        let indices = targets::tensor(&rows, embeddings.dim(0)?, embeddings.device())?.flatten_all()?;
-        Ok(Self { targets: embeddings.index_select(&indices, 0)? })
+        Ok(Self { targets: targets::embeddings(targets, gallery)? })
     }
 }
 

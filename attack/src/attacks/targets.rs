@@ -1,6 +1,7 @@
 //! Drawing and checking targets: gallery rows, the same number for each query.
 
 use candle_core::{Device, Tensor};
+use holdfast_model::EmbeddingSet;
 use rand::{Rng, RngCore, seq::index};
 
 use crate::{Error, Queries, Result};
@@ -46,11 +47,11 @@ pub(super) fn from_nearest_percent(
     Ok(targets.collect())
 }
 
-/// Targets as a (B, K) index tensor.
+/// Checks targets that came from outside; returns their number a query.
 ///
 /// # Errors
 /// If there are none, or queries differ in their number, or one is no gallery row.
-pub(super) fn tensor(targets: &[Vec<usize>], items: usize, device: &Device) -> Result<Tensor> {
+pub(super) fn check(targets: &[Vec<usize>], items: usize) -> Result<usize> {
     let width = targets.first().map_or(0, Vec::len);
     if width == 0 {
         return Err(Error::Empty { what: "target" });
@@ -60,6 +61,44 @@ pub(super) fn tensor(targets: &[Vec<usize>], items: usize, device: &Device) -> R
             return Err(Error::Targets { query, targets: row.clone(), items });
         }
     }
+    Ok(width)
+}
+
+/// Refuses a batch of another size than the one that the targets were chosen for.
+///
+/// # Errors
+/// If it has.
+pub(super) fn fit(targets: usize, pictures: usize) -> Result<()> {
+    if targets == pictures { Ok(()) } else { Err(Error::Batch { targets, pictures }) }
+}
+
+/// Targets as a (B, K) index tensor.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn tensor(targets: &[Vec<usize>], items: usize, device: &Device) -> Result<Tensor> {
+    let width = check(targets, items)?;
     let flat: Vec<u32> = targets.iter().flatten().map(|&target| target as u32).collect();
     Ok(Tensor::from_vec(flat, (targets.len(), width), device)?)
+}
+
+/// The gallery rows that queries have as their one target: (B, D).
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn embeddings(targets: &[usize], gallery: &EmbeddingSet) -> Result<Tensor> {
+    let rows: Vec<Vec<usize>> = targets.iter().map(|&target| vec![target]).collect();
+    let indices = tensor(&rows, gallery.len(), gallery.embeddings.device())?.flatten_all()?;
+    Ok(gallery.embeddings.index_select(&indices, 0)?)
+}
+
+/// Refuses a gallery that has nothing to be mistaken for: every first hit would be right, and look like robustness.
+///
+/// # Errors
+/// If all labels are the same.
+pub(super) fn require_classes(attack: &'static str, labels: &[u32]) -> Result<()> {
+    if labels.iter().all(|label| Some(label) == labels.first()) {
+        return Err(Error::OneClass { attack, items: labels.len() });
+    }
+    Ok(())
 }

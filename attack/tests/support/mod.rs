@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use holdfast_attack::{Membership, Profile, Queries};
-use holdfast_model::{Embedder, EmbeddingSet, InputShape, Result, distance};
+use holdfast_model::{Embedder, EmbeddingSet, InputShape, Precision, Result, distance};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -109,5 +109,5 @@ impl World {
 }
 
 pub fn profile(batch: usize) -> Profile {
-    Profile { name: "test".to_owned(), epsilon: 0.1, alpha: 0.02, steps: 8, batch }
+    Profile { name: "test".to_owned(), epsilon: 0.1, alpha: 0.02, steps: 8, batch, precision: Precision::F32 }
 }
