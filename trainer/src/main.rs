@@ -7,5 +7,6 @@ mod progress;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    holdfast_ops::keep_freed_memory();
     cli::run()
 }

@@ -9,13 +9,11 @@
 //!
 //! The decay goes through the moments ("L2"), as in PyTorch's `Adam`; decoupling it would be AdamW, another method.
 
-mod update;
-
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
+use holdfast_ops::{AdamMoments, AdamRates, adam_step};
 
 use crate::error::{Error, Result};
-use update::{Moments, Rates};
 
 const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;
@@ -29,7 +27,7 @@ pub struct AdamSettings {
     pub weight_decay: f64,
 }
 
-/// Adam over named parameters in f32 or f64; on the CPU one parallel pass over memory a parameter and step.
+/// Adam over named parameters in f32 or f64; one pass over memory a parameter and step, on the parameter's device.
 pub struct Adam {
     parameters: Vec<Parameter>,
     settings: AdamSettings,
@@ -39,7 +37,7 @@ pub struct Adam {
 struct Parameter {
     name: String,
     variable: Var,
-    moments: Moments,
+    moments: AdamMoments,
 }
 
 impl Adam {
@@ -49,7 +47,7 @@ impl Adam {
     /// If the moments do not fit into the memory of the parameters' device.
     pub fn new(parameters: Vec<(String, Var)>, settings: AdamSettings) -> Result<Self> {
         let with_moments =
-            |(name, variable): (String, Var)| Ok(Parameter { moments: Moments::zeros(&variable)?, name, variable });
+            |(name, variable): (String, Var)| Ok(Parameter { moments: AdamMoments::zeros(&variable)?, name, variable });
         Ok(Self { parameters: parameters.into_iter().map(with_moments).collect::<Result<_>>()?, settings, steps: 0 })
     }
 
@@ -62,14 +60,14 @@ impl Adam {
         self.steps += 1;
         let rates = self.rates();
         for (parameter, gradient) in self.parameters.iter_mut().zip(&gradients) {
-            parameter.moments.update(&parameter.variable, gradient, &rates)?;
+            adam_step(&parameter.variable, gradient, &mut parameter.moments, &rates)?;
         }
         Ok(())
     }
 
-    fn rates(&self) -> Rates {
+    fn rates(&self) -> AdamRates {
         let (first, second) = BETAS;
-        Rates {
+        AdamRates {
             weight_decay: self.settings.weight_decay,
             first_decay: first,
             second_decay: second,
@@ -84,7 +82,7 @@ impl Parameter {
     fn gradient(&self, gradients: &GradStore) -> Result<Tensor> {
         let gradient = gradients.get(&self.variable);
         let gradient = gradient.ok_or_else(|| Error::MissingGradient { name: self.name.clone() })?;
-        Ok(gradient.contiguous()?)
+        Ok(gradient.clone())
     }
 }
 

@@ -8,9 +8,11 @@ use candle_core::DType;
 use clap::Args;
 use holdfast_attack::{EvaluateOptions, Profile, Report, by_names};
 use holdfast_model::checkpoint::{self, Checkpoint};
-use holdfast_model::{Embedder, EmbeddingNet, atomic, device};
+use holdfast_model::{Embedder, EmbeddingNet, Precision, atomic, device};
 use holdfast_trainer::config::{EvaluationConfig, TrainConfig};
 use holdfast_trainer::dataset::Dataset;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
 use super::data::{self, DataArguments};
 use super::scores::{self, Column};
@@ -52,6 +54,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
+    /// Arithmetic of the net while it is attacked: f32 or bf16.
+    #[arg(long, value_name = "NAME", value_parser = precision)]
+    precision: Option<Precision>,
+
     /// Decides the attacks' random targets.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -63,6 +69,10 @@ pub struct Arguments {
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    Precision::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 /// Loads the checkpoint and the pictures, attacks, writes the report and prints it.
@@ -110,6 +120,9 @@ fn ensure_place(out: &Path) -> anyhow::Result<()> {
 fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::Result<EvaluationConfig> {
     if let Some(name) = &arguments.profile {
         evaluation.profile = Profile::preset(name)?;
+    }
+    if let Some(precision) = arguments.precision {
+        evaluation.profile.precision = precision;
     }
     if let Some(names) = &arguments.attacks {
         evaluation.attacks.clone_from(names);

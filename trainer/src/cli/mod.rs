@@ -14,6 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use holdfast_ops::Math;
 
 /// Trains image-embedding nets that withstand adversarial queries, and measures how well they do.
 #[derive(Debug, Parser)]
@@ -21,6 +22,10 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// On a GPU, round factors to 10 bits of mantissa and multiply on tensor cores (TF32): faster, less exact.
+    #[arg(long, global = true)]
+    tf32: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -78,6 +83,9 @@ pub fn run() -> ExitCode {
     let out = io::stdout();
     let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut screen = Screen { out, colours };
+    if cli.tf32 {
+        Math::Tf32.set();
+    }
     let ending = match cli.command {
         Command::Train(arguments) => train::run(&arguments, &mut screen),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &mut screen),

@@ -15,7 +15,7 @@ pub mod climb;
 
 use candle_core::Tensor;
 use holdfast_attack::{Pgd, Step};
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::{Embedder, EmbeddingNet, Precision};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,7 @@ impl Default for HardnessManipulationConfig {
             destination: Destination::Gradual,
             intra_class_structure: None,
             early_stop: true,
-            pgd: Pgd { epsilon: 77.0 / 255.0, alpha: 3.0 / 255.0, steps: 32 },
+            pgd: Pgd { epsilon: 77.0 / 255.0, alpha: 3.0 / 255.0, steps: 32, precision: Precision::default() },
         }
     }
 }
@@ -143,10 +143,23 @@ impl HardnessManipulation {
         self.previous_loss
     }
 
+    /// The embeddings (2P, D) of a batch's benign pixels (2P, C, H, W), for mining and for [`loss_of`](Self::loss_of).
+    ///
+    /// They have their graph if the loss has a term of them, so that one forward pass serves both.
+    ///
+    /// # Errors
+    /// If the net refuses the pictures.
+    pub fn embed(&self, net: &EmbeddingNet, pixels: &Tensor) -> Result<Tensor> {
+        Ok(match self.config.intra_class_structure {
+            Some(_) => net.embed(pixels)?,
+            None => net.frozen()?.embed(pixels)?,
+        })
+    }
+
     /// The loss of given source triplets after an attack towards a destination hardness (T); none leaves them benign.
     ///
-    /// Pixels are the batch's (2P, C, H, W). `observe` sees each pixel update of the stack `[anchors; positives;
-    /// negatives]`.
+    /// Pixels are the batch's (2P, C, H, W) and the embeddings [theirs](Self::embed). `observe` sees each pixel update of
+    /// the stack `[anchors; positives; negatives]`.
     ///
     /// # Errors
     /// If a row or a shape does not fit, or the attack meets a number that is not finite.
@@ -154,6 +167,7 @@ impl HardnessManipulation {
         &mut self,
         net: &EmbeddingNet,
         pixels: &Tensor,
+        embeddings: &Tensor,
         source: &Triplets,
         destination: Option<&Tensor>,
         observe: &mut dyn FnMut(&Step<'_>),
@@ -161,18 +175,17 @@ impl HardnessManipulation {
         let stack = [&source.anchors[..], &source.positives, &source.negatives].concat();
         let benign = rows(pixels, &stack)?;
         let climbed = match destination {
-            Some(hardness) => Climb::new(net, hardness, self.coverage)?.run(
-                &self.config.pgd,
-                &benign,
-                self.config.early_stop,
-                observe,
-            )?,
-            None => Climbed { pixels: benign.clone(), objectives: Vec::new() },
+            Some(destination) => {
+                let start = source.embedded(&embeddings.detach())?.hardness()?;
+                let climb = Climb::new(net, destination, self.coverage)?.starting_at(&start)?;
+                climb.run(&self.config.pgd, &benign, self.config.early_stop, observe)?
+            }
+            None => Climbed { pixels: benign, objectives: Vec::new() },
         };
         let attacked = Embedded::split(&net.embed(&climbed.pixels)?)?;
         let triplet = attacked.loss(MARGIN)?;
         self.previous_loss = mean(&triplet)?;
-        let structure = self.structure(net, &benign, &attacked)?;
+        let structure = self.structure(&source.embedded(embeddings)?, &attacked)?;
         Ok(Manipulated {
             triplet: self.previous_loss,
             intra_class: structure.as_ref().map(|(term, _)| mean(term)).transpose()?,
@@ -182,17 +195,11 @@ impl HardnessManipulation {
         })
     }
 
-    /// The intra-class structure term and its weight, where there is one.
-    fn structure(&self, net: &EmbeddingNet, benign: &Tensor, attacked: &Embedded) -> Result<Option<(Tensor, f64)>> {
+    /// The intra-class structure term and its weight, where there is one. The gradient flows through the benign
+    /// anchors and positives too.
+    fn structure(&self, benign: &Embedded, attacked: &Embedded) -> Result<Option<(Tensor, f64)>> {
         let Some(IntraClassStructure { weight }) = self.config.intra_class_structure else { return Ok(None) };
-        let triplets = benign.dim(0)? / 3;
-        // The benign forward needs its own graph: the gradient flows through benign anchors and positives too.
-        let embeddings = net.embed(&benign.narrow(0, 0, 2 * triplets)?)?;
-        let term = intra_class_structure::loss(
-            &embeddings.narrow(0, 0, triplets)?,
-            &attacked.anchors,
-            &embeddings.narrow(0, triplets, triplets)?,
-        )?;
+        let term = intra_class_structure::loss(&benign.anchors, &attacked.anchors, &benign.positives)?;
         Ok(Some((term, weight)))
     }
 
@@ -247,19 +254,20 @@ impl Defense for HardnessManipulation {
     }
 
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss> {
-        let embeddings = net.frozen()?.embed(batch.pixels())?;
-        let mining = Mining::new(&embeddings, batch.labels())?;
+        let embeddings = self.embed(net, batch.pixels())?;
+        let values = embeddings.detach();
+        let mining = Mining::new(&values, batch.labels())?;
         let source = mining.draw(self.config.source, MARGIN, rng)?;
-        let destination = self.destination(&source, &mining, &embeddings, rng)?;
+        let destination = self.destination(&source, &mining, &values, rng)?;
 
-        let step = self.loss_of(net, batch.pixels(), &source, destination.as_ref(), &mut |_| {})?;
+        let step = self.loss_of(net, batch.pixels(), &embeddings, &source, destination.as_ref(), &mut |_| {})?;
 
         Ok(StepLoss {
             loss: step.loss,
             triplet: step.triplet,
             intra_class: step.intra_class,
             hardness: HardnessSummary {
-                source: mean(&source.embedded(&embeddings)?.hardness()?)?,
+                source: mean(&source.embedded(&values)?.hardness()?)?,
                 destination: destination.as_ref().map(mean).transpose()?,
                 adversarial: destination.as_ref().map(|_| mean(&step.hardness)).transpose()?,
             },

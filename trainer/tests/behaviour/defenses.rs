@@ -14,7 +14,7 @@ use crate::{pictures, small_net};
 
 /// Every default, with a budget that fits a test, and the one combination that the product is about.
 fn defenses() -> Vec<DefenseConfig> {
-    let pgd = Pgd { epsilon: 16.0 / 255.0, alpha: 8.0 / 255.0, steps: 3 };
+    let pgd = Pgd::new(16.0 / 255.0, 8.0 / 255.0, 3).unwrap();
     let affordable = |mut defense: DefenseConfig| {
         if let DefenseConfig::HardnessManipulation(settings) = &mut defense {
             settings.pgd = pgd;

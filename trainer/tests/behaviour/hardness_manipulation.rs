@@ -13,6 +13,7 @@ use holdfast_trainer::defense::hardness_manipulation::{
     Destination, HardnessManipulation, HardnessManipulationConfig, hardness_to_reach,
 };
 use holdfast_trainer::miner::{Hardness, Triplets};
+use holdfast_trainer::triplet::Embedded;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -44,9 +45,9 @@ fn naive_attack(benign: &Tensor, net: &dyn Embedder, destination: &[f64], pgd: &
     let size = origin.len() / (3 * TRIPLETS);
     for _ in 0..pgd.steps {
         let at = Var::from_tensor(&Tensor::from_slice(&pixels, benign.dims(), &Device::Cpu).unwrap()).unwrap();
-        let embeddings = net.embed(&at).unwrap();
-        let hardness = naive_hardness(&embeddings.detach());
+        let hardness = naive_hardness(&net.embed(&at).unwrap().detach());
         for i in (0..TRIPLETS).filter(|&i| hardness[i] < destination[i]) {
+            let embeddings = net.embed(&at).unwrap();
             let row = |part: usize| embeddings.get(part * TRIPLETS + i).unwrap();
             let norm = |difference: Tensor| (difference + 1e-6).unwrap().sqr().unwrap().sum_all().unwrap().sqrt();
             let to_positive = norm((row(0) - row(1)).unwrap()).unwrap();
@@ -77,7 +78,9 @@ fn steps_moved(benign: &Tensor, pixels: &[f64], pgd: &Pgd) -> Vec<usize> {
 fn climb(benign: &Tensor, destination: &[f64], pgd: &Pgd, coverage: Coverage) -> Climbed {
     let net = small_net(benign.dtype(), 11);
     let destination = Tensor::new(destination, &Device::Cpu).unwrap().to_dtype(benign.dtype()).unwrap();
-    Climb::new(&net, &destination, coverage).unwrap().run(pgd, benign, true, &mut |_| {}).unwrap()
+    let start = Embedded::split(&net.embed(benign).unwrap()).unwrap().hardness().unwrap();
+    let climb = Climb::new(&net, &destination, coverage).unwrap().starting_at(&start).unwrap();
+    climb.run(pgd, benign, true, &mut |_| {}).unwrap()
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn the_attack_agrees_with_a_loop_over_single_triplets() {
     let start = naive_hardness(&net.embed(&benign).unwrap());
     // Some have arrived from the start, some arrive on the way, some never.
     let destination: Vec<f64> = start.iter().zip([-0.1, 0.01, 0.02, 0.05, 0.1, 1.0]).map(|(h, up)| h + up).collect();
-    let pgd = Pgd { epsilon: 0.021, alpha: 0.003, steps: 8 };
+    let pgd = Pgd::new(0.021, 0.003, 8).unwrap();
 
     let expected = naive_attack(&benign, &net, &destination, &pgd);
 
@@ -108,7 +111,7 @@ proptest! {
     fn leaving_out_triplets_that_have_arrived_changes_neither_pixels_nor_objectives(
         seed in 0u64..1000, steps in 1usize..9, destination in prop::collection::vec(-0.2f64..0.1, TRIPLETS),
     ) {
-        let pgd = Pgd { epsilon: 0.02, alpha: 0.003, steps };
+        let pgd = Pgd::new(0.02, 0.003, steps).unwrap();
 
         let [every, moving] = [Coverage::Every, Coverage::Moving]
             .map(|coverage| climb(&stack(DType::F64, seed), &destination, &pgd, coverage));

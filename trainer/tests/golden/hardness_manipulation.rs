@@ -1,9 +1,9 @@
 //! Hardness manipulation, step by step: objectives, pixels, hardness, losses and parameter gradients.
 
 use candle_core::{DType, Tensor};
-use holdfast_attack::Pgd;
-use holdfast_model::Embedder;
+use holdfast_attack::{Pgd, Step};
 use holdfast_model::testing::{Golden, assert_close, values};
+use holdfast_model::{Embedder, Precision};
 use holdfast_trainer::defense::gradual_adversary;
 use holdfast_trainer::defense::hardness_manipulation::climb::Coverage;
 use holdfast_trainer::defense::hardness_manipulation::{
@@ -125,16 +125,17 @@ impl Run {
                 epsilon: self.golden.scalar(&self.key("cfg/eps")),
                 alpha: self.golden.scalar(&self.key("cfg/alpha")),
                 steps: self.golden.indices(&self.key("cfg/eta"))[0],
+                precision: Precision::F32,
             },
             ..HardnessManipulationConfig::default()
         };
         let mut pixels_after = Vec::new();
-        let step = HardnessManipulation::new(config)
-            .covering(coverage)
-            .loss_of(&self.world.net, &self.world.images, &self.source, self.destination.as_ref(), &mut |step| {
-                pixels_after.push(step.pixels.clone());
-            })
-            .unwrap();
+        let mut observe = |step: &Step<'_>| pixels_after.push(step.pixels.clone());
+        let mut defense = HardnessManipulation::new(config).covering(coverage);
+        let World { net, images, .. } = &self.world;
+        let embeddings = defense.embed(net, images).unwrap();
+        let destination = self.destination.as_ref();
+        let step = defense.loss_of(net, images, &embeddings, &self.source, destination, &mut observe).unwrap();
         Result { step, pixels_after }
     }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use holdfast_attack::Pgd;
+use holdfast_model::Precision;
 use holdfast_model::testing::{Golden, assert_close, assert_tensors_close};
 use holdfast_trainer::defense::gradual_adversary;
 use holdfast_trainer::defense::hardness_manipulation::{HardnessManipulation, HardnessManipulationConfig};
@@ -18,6 +19,7 @@ fn steps_of_gradual_hardness_manipulation_with_structure_lead_to_the_recorded_pa
         epsilon: golden.scalar("cfg/eps"),
         alpha: golden.scalar("cfg/alpha"),
         steps: golden.indices("cfg/eta")[0],
+        precision: Precision::F32,
     };
     let settings =
         AdamSettings { learning_rate: golden.scalar("cfg/lr"), weight_decay: golden.scalar("cfg/weight_decay") };
@@ -35,7 +37,9 @@ fn steps_of_gradual_hardness_manipulation_with_structure_lead_to_the_recorded_pa
         let destination = gradual_adversary::linear(defense.previous_loss());
         let destination = Tensor::full(destination, source.len(), world.images.device()).unwrap();
 
-        let made = defense.loss_of(&world.net, &world.images, &source, Some(&destination), &mut |_| {}).unwrap();
+        let (net, images) = (&world.net, &world.images);
+        let embeddings = defense.embed(net, images).unwrap();
+        let made = defense.loss_of(net, images, &embeddings, &source, Some(&destination), &mut |_| {}).unwrap();
         adam.step(&made.loss.backward().unwrap()).unwrap();
 
         let key = format!("step{step}/J");

@@ -58,6 +58,19 @@ impl Climb {
         })
     }
 
+    /// Leaves out the triplets whose benign hardness (T), known from elsewhere, has arrived already.
+    ///
+    /// They would be left out after the first step, which is the largest.
+    ///
+    /// # Errors
+    /// If there is not one hardness a triplet.
+    pub fn starting_at(mut self, hardness: &Tensor) -> Result<Self> {
+        if self.coverage == Coverage::Moving {
+            self.drop_arrived(&shortfall(hardness, &self.destination)?)?;
+        }
+        Ok(self)
+    }
+
     /// Attacks benign pictures `[anchors; positives; negatives]` (3T, C, H, W).
     ///
     /// With `early_stop`, the attack ends once two consecutive objectives differ by less than 1e-7; the update that
@@ -73,6 +86,7 @@ impl Climb {
         observe: &mut dyn FnMut(&Step<'_>),
     ) -> holdfast_attack::Result<Climbed> {
         const STANDSTILL: f64 = 1e-7;
+        self.net = self.net.frozen_in(pgd.precision)?;
         let mut objectives: Vec<f64> = Vec::with_capacity(pgd.steps);
         let pixels = pgd.perturb_observed(benign, &mut |pixels| Ok(self.objective(pixels)?), &mut |step| {
             observe(step);
