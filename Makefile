@@ -3,11 +3,12 @@ CARGO ?= cargo
 DATA  ?=
 PORT  ?= 8080
 DIR   ?= .demo
+BENCH ?=
 
 # Where the data sets and golden files lie that are too large for the repository; tests that need them skip without.
 export HOLDFAST_SHARED ?= $(abspath ../shared)
 
-.PHONY: demo build test golden check fmt clippy doc deny bench openapi clean-demo
+.PHONY: demo build cuda test golden simd check fmt clippy doc deny bench openapi clean-demo
 
 demo: ## Train, attack, compare and serve, on the toy shop or on DATA=folder; PORT and DIR may be set.
 	@CARGO="$(CARGO)" CARGO_BIN="$(CURDIR)/target/release" DATA="$(DATA)" PORT="$(PORT)" DIR="$(DIR)" configs/demo/run.sh
@@ -15,11 +16,22 @@ demo: ## Train, attack, compare and serve, on the toy shop or on DATA=folder; PO
 build: ## Both programs.
 	$(CARGO) build --release --locked --workspace --bins
 
+cuda: ## The trainer for NVIDIA GPUs, in target/cuda; needs the CUDA toolkit and cuDNN. CUDA_COMPUTE_CAP=90 says for which GPU, where there is none.
+	$(CARGO) build --release --locked --target-dir target/cuda -p holdfast-trainer --features cuda
+
 test: build ## Everything that this machine can test.
 	$(CARGO) test --release --locked --workspace
 
 golden: ## The reference implementation's numbers alone; HOLDFAST_GOLDEN=folder takes another set of the same format.
-	$(CARGO) test --release --locked -p holdfast-model -p holdfast-attack -p holdfast-trainer --test golden -- --nocapture
+	$(CARGO) test --release --locked --workspace --test golden -- --nocapture
+
+# The instruction sets that this machine can run, as HOLDFAST_SIMD names them.
+SIMD := portable $(if $(shell grep -m1 -ow avx2 /proc/cpuinfo 2>/dev/null),avx2) \
+  $(if $(shell grep -m1 -ow avx512f /proc/cpuinfo 2>/dev/null),avx512)
+
+simd: ## Every operation and the reference's numbers again, once with each instruction set that this machine has.
+	@set -e; for simd in $(SIMD); do echo "HOLDFAST_SIMD=$$simd"; \
+	  HOLDFAST_SIMD=$$simd $(CARGO) test --release --locked --workspace --test operations --test golden --test networks; done
 
 check: fmt clippy test doc deny ## What a change must pass.
 
@@ -35,8 +47,8 @@ doc: ## The API documentation, in target/doc.
 deny: ## Licences and advisories of the dependencies, where cargo-deny is installed.
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
 
-bench: ## How long a batch takes, forward and with gradients.
-	$(CARGO) bench --locked -p holdfast-model --bench embedding
+bench: ## Compare with PyTorch: all comparisons or BENCH=hm-c2f2; BENCH_PYTHON has torch, else pip installs it into target/.
+	@CARGO="$(CARGO)" BENCH_PYTHON="$(BENCH_PYTHON)" BENCH_FLAGS="$(BENCH_FLAGS)" tests/benches/run.sh $(BENCH)
 
 openapi: build ## Regenerate docs/openapi.json from the handlers.
 	target/release/holdfast openapi > docs/openapi.json
