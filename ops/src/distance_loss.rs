@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::distance_matrix::{Length, add_product, distances, lanes, scaled_rows, squares};
+use crate::distance_matrix::{Length, lanes, products, scaled_rows, squares, to_distances};
 use crate::host::read;
+use crate::matrix::multiply;
 use crate::panel::Panels;
 use crate::scalar::scalar_of;
 use candle_core::{DType, Result, Tensor, WithDType, bail};
@@ -116,18 +117,19 @@ fn evaluate<T: Length>(
     wanted: bool,
 ) -> (T, Option<Vec<T>>) {
     let (count, dim) = (points.squares.len(), points.rows.len() / points.squares.len());
-    let mut matrix = distances(queries, dim, &points.columns, &points.squares);
+    let mut matrix = products(queries, dim, &points.columns, count);
     let finite = |query: usize| queries[query * dim..][..dim].iter().all(|value| value.to_f64().is_finite());
-    let term = |slopes: &mut Vec<T>, (query, row): (usize, &mut [T])| {
+    let term = |slopes: &mut Vec<T>, (query, (row, square)): (usize, (&mut [T], T))| {
         if !finite(query) {
             return Term { value: T::from_f64(f64::NAN), pulls: T::zero(), pulling: 0 };
         }
+        to_distances(row, square, &points.squares);
         slopes.fill(T::zero());
         let value = loss.term(query, row, slopes);
         let (pulls, pulling) = pull(row, slopes);
         Term { value, pulls, pulling }
     };
-    let rows = matrix.par_chunks_mut(count).enumerate();
+    let rows = matrix.par_chunks_mut(count).zip(squares(queries, dim)).enumerate();
     let terms: Vec<Term<T>> = rows.map_init(|| vec![T::zero(); count], term).collect();
     let value = terms.iter().fold(T::zero(), |sum, term| sum + term.value);
     (value, wanted.then(|| gradient(queries, points, &matrix, &terms)))
@@ -161,7 +163,7 @@ fn gradient<T: Length>(queries: &[T], points: &Packed<T>, pulls: &[T], terms: &[
     let mut gradient = scaled_rows(queries, &totals, dim);
     let pulling: usize = terms.iter().map(|term| term.pulling).sum();
     if pulling * SPARSE >= pulls.len() {
-        add_product(pulls, count, &points.panels, dim, &mut gradient);
+        multiply(pulls, count, &points.panels, dim, &mut gradient);
         return gradient;
     }
     gradient.par_chunks_mut(dim).zip(pulls.par_chunks(count)).for_each(|(gradient, pulls)| {

@@ -9,9 +9,6 @@ use rayon::prelude::*;
 /// Lanes of a sum: independent partial sums, so that the compiler may keep them in one register.
 const LANES: usize = 16;
 
-/// Rows that one task computes: few, because there are few queries, but enough to amortise reading the points.
-const ROWS_AT_ONCE: usize = 32;
-
 /// All distances between the rows of x and y: (N, D), (M, D) → (N, M).
 ///
 /// √max(0, ‖x‖² + ‖y‖² − 2⟨x, y⟩), where a NaN stays one. With upstream gradient g, the gradient of xᵢ is
@@ -74,27 +71,31 @@ pub(crate) fn lanes<T: Length>(count: usize, term: impl Fn(usize) -> T) -> T {
     sums.into_iter().fold(T::zero(), |total, sum| total + sum)
 }
 
-/// left (rows, depth) · right (depth, columns), added to `out`.
-pub(crate) fn add_product<T: Length>(left: &[T], depth: usize, right: &Panels<T>, columns: usize, out: &mut [T]) {
-    let blocks = out.par_chunks_mut(ROWS_AT_ONCE * columns).zip(left.par_chunks(ROWS_AT_ONCE * depth));
-    blocks.for_each(|(out, left)| multiply(left, depth, right, columns, out));
-}
-
 /// The distances from rows of `dim` values to points, row-major: `columns` holds the points transposed, and `squares`
 /// their squared lengths.
 pub(crate) fn distances<T: Length>(rows: &[T], dim: usize, columns: &Panels<T>, column_squares: &[T]) -> Vec<T> {
-    let row_squares = squares(rows, dim);
-    let mut distances = vec![T::zero(); row_squares.len() * column_squares.len()];
-    add_product(rows, dim, columns, column_squares.len(), &mut distances);
-    let minus_two = T::from_f64(-2.0);
-    distances.par_chunks_mut(column_squares.len()).zip(row_squares).for_each(|(row, square)| {
-        for (value, &other_square) in row.iter_mut().zip(column_squares) {
-            let squared = *value * minus_two + square + other_square;
-            // A NaN compares false and stays: it must not become a clean 0.
-            *value = if squared <= T::zero() { T::zero() } else { squared.root() };
-        }
+    let mut distances = products(rows, dim, columns, column_squares.len());
+    distances.par_chunks_mut(column_squares.len()).zip(squares(rows, dim)).for_each(|(row, square)| {
+        to_distances(row, square, column_squares);
     });
     distances
+}
+
+/// The scalar products of rows and columns, row-major, of `count` columns.
+pub(crate) fn products<T: Length>(rows: &[T], dim: usize, columns: &Panels<T>, count: usize) -> Vec<T> {
+    let mut products = vec![T::zero(); rows.len() / dim * count];
+    multiply(rows, dim, columns, count, &mut products);
+    products
+}
+
+/// Turns a row of scalar products into distances, given the squared lengths of its point and of the columns.
+pub(crate) fn to_distances<T: Length>(row: &mut [T], square: T, column_squares: &[T]) {
+    let minus_two = T::from_f64(-2.0);
+    for (value, &other_square) in row.iter_mut().zip(column_squares) {
+        let squared = *value * minus_two + square + other_square;
+        // A NaN compares false and stays: it must not become a clean 0.
+        *value = if squared <= T::zero() { T::zero() } else { squared.root() };
+    }
 }
 
 struct DistanceMatrix;
@@ -182,7 +183,7 @@ impl Side {
         let depth = others.len() / dim;
         let totals: Vec<T> = pulls.par_chunks(depth).map(|row| lanes(depth, |index| row[index])).collect();
         let mut gradient = scaled_rows(points, &totals, dim);
-        add_product(pulls, depth, &Panels::of_rows(others, dim), dim, &mut gradient);
+        multiply(pulls, depth, &Panels::of_rows(others, dim), dim, &mut gradient);
         T::to_cpu_storage_owned(gradient)
     }
 }
