@@ -48,9 +48,10 @@ pub fn retrieval(set: &EmbeddingSet) -> Result<Retrieval> {
     for first in (0..labels.len()).step_by(QUERIES_AT_ONCE) {
         let queries = gallery.narrow(0, first, QUERIES_AT_ONCE.min(labels.len() - first))?;
         let distances = distance_matrix(&queries, &gallery)?; // (≤ 256, N)
-        let rows = distances.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        judgements
-            .par_extend(rows.par_iter().enumerate().map(|(row, distances)| judge(first + row, distances, labels)));
+        match distances.dtype() {
+            DType::F64 => judgements.par_extend(judge_all(first, &distances.flatten_all()?.to_vec1::<f64>()?, labels)),
+            _ => judgements.par_extend(judge_all(first, &distances.flatten_all()?.to_vec1::<f32>()?, labels)),
+        }
     }
     Ok(Retrieval {
         ranks: judgements.iter().map(|judgement| judgement.rank).collect(),
@@ -99,14 +100,18 @@ struct Judgement {
     average_precision_at_10: f64,
 }
 
-/// One query, given its distances to all rows.
-fn judge(query: usize, distances: &[f64], labels: &[u32]) -> Judgement {
-    let mut order: Vec<(f64, bool, usize)> =
-        distances.iter().enumerate().map(|(row, &distance)| (distance, row != query, row)).collect();
-    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+/// Queries from row `first` on, given their distances to all rows, row-major.
+fn judge_all<T: Into<f64> + Copy + Sync>(
+    first: usize,
+    distances: &[T],
+    labels: &[u32],
+) -> impl IndexedParallelIterator<Item = Judgement> {
+    distances.par_chunks(labels.len()).enumerate().map(move |(row, distances)| judge(first + row, distances, labels))
+}
 
-    let ranked = order.iter().skip(1).map(|&(_, _, row)| labels[row] == labels[query]);
-    let positions: Vec<usize> = ranked.enumerate().filter(|&(_, same)| same).map(|(position, _)| position).collect();
+/// One query, given its distances to all rows.
+fn judge<T: Into<f64> + Copy>(query: usize, distances: &[T], labels: &[u32]) -> Judgement {
+    let positions = positions_of_class(query, distances, labels);
     // The j-th row of the class, at position p, has precision j / p; both are counted from 1.
     let precisions =
         || positions.iter().enumerate().map(|(found, &position)| (found + 1) as f64 / (position + 1) as f64);
@@ -116,6 +121,30 @@ fn judge(query: usize, distances: &[f64], labels: &[u32]) -> Judgement {
         average_precision: precisions().sum::<f64>() / positions.len() as f64,
         average_precision_at_10: precisions().take(listed).sum::<f64>() / SHORT_LIST as f64,
     }
+}
+
+/// The positions of the rows of the query's class, ascending from 0, once all rows are sorted and the first is dropped.
+///
+/// Only the class is sorted: of the other rows it matters how many stand before each of its rows.
+fn positions_of_class<T: Into<f64> + Copy>(query: usize, distances: &[T], labels: &[u32]) -> Vec<usize> {
+    let key = |row: usize| (distances[row].into(), row != query, row);
+    let ahead = |a: &(f64, bool, usize), b: &(f64, bool, usize)| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)));
+    let is_of_class = |row: &usize| labels[*row] == labels[query];
+    let mut class: Vec<_> = (0..labels.len()).filter(is_of_class).map(key).collect();
+    class.sort_unstable_by(ahead);
+
+    // How many other rows stand right before the k-th of the class.
+    let mut others = vec![0; class.len() + 1];
+    for row in (0..labels.len()).filter(|row| !is_of_class(row)) {
+        let row = key(row);
+        others[class.partition_point(|member| ahead(member, &row).is_lt())] += 1;
+    }
+    let mut before = 0;
+    let placed = others.iter().take(class.len()).enumerate().map(|(member, others)| {
+        before += others;
+        member + before
+    });
+    placed.filter_map(|place: usize| place.checked_sub(1)).collect()
 }
 
 fn require_company(labels: &[u32]) -> Result<()> {
