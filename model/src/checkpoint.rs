@@ -233,6 +233,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, CheckpointError> {
 
 fn build_net(manifest: &Manifest, parameters: Parameters, path: &Path) -> Result<EmbeddingNet> {
     let net = EmbeddingNet::new(&manifest.backbone, parameters)
+        .and_then(|net| net.packed())
         .map_err(|source| CheckpointError::Net { path: path.into(), source: Box::new(source) })?;
     let contradiction =
         |what, stated, actual| CheckpointError::Contradiction { path: path.into(), what, stated, actual };

@@ -3,11 +3,12 @@
 use crate::backbone::{self, Architecture, Backbone, architecture};
 use crate::distance::{normalize, normalize_with_pullback};
 use crate::layer::{Layer, chain};
-use crate::{Error, Parameters, Precision, Result, tape};
+use crate::{Error, Parameters, Precision, Result, parts, tape};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroUsize;
 
 /// The shape of one picture: channels, then height and width in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct EmbeddingNet {
     backbone: Backbone,
     parameters: Parameters,
     precision: Precision,
+    packed: bool,
+    /// How many pictures' activations a training pass holds at a time.
+    part: usize,
     dtype: DType,
     device: Device,
 }
@@ -95,14 +99,19 @@ impl EmbeddingNet {
     /// # Errors
     /// If no backbone has the name, or a parameter is missing, foreign, or of a shape that does not fit.
     pub fn new(backbone: &str, parameters: Parameters) -> Result<Self> {
-        Self::build(architecture(backbone)?, parameters.without(".num_batches_tracked"), Precision::F32)
+        Self::build(architecture(backbone)?, parameters.without(".num_batches_tracked"), Precision::F32, false)
     }
 
-    fn build(architecture: &'static dyn Architecture, parameters: Parameters, precision: Precision) -> Result<Self> {
-        let backbone = backbone::build(architecture, &parameters, precision)?;
+    fn build(
+        architecture: &'static dyn Architecture,
+        parameters: Parameters,
+        precision: Precision,
+        packed: bool,
+    ) -> Result<Self> {
+        let backbone = backbone::build(architecture, &parameters, precision, packed)?;
         let (_, any) = parameters.iter().next().expect("a backbone that was built has a parameter. This is a bug.");
         let (dtype, device) = (any.dtype(), any.device().clone());
-        Ok(Self { architecture, backbone, parameters, precision, dtype, device })
+        Ok(Self { architecture, backbone, parameters, precision, packed, part: usize::MAX, dtype, device })
     }
 
     /// A fresh network: every parameter is drawn from `rng`, in the order of the names.
@@ -124,6 +133,14 @@ impl EmbeddingNet {
         Ok((Self::new(self.architecture.name(), parameters)?, vars))
     }
 
+    /// The same network, that in training holds the activations of `pictures` pictures at a time instead of all of a batch.
+    ///
+    /// Memory falls with the activations, for one more forward pass. Sums of gradients are taken in another order.
+    #[must_use]
+    pub fn in_parts(self, pictures: NonZeroUsize) -> Self {
+        Self { part: pictures.get(), ..self }
+    }
+
     /// The same network over untracked tensors that share storage with this one.
     ///
     /// It sees every later update of this one's variables, and a backward pass through it computes no weight gradient:
@@ -132,7 +149,19 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn frozen(&self) -> Result<Self> {
-        self.frozen_in(Precision::F32)
+        Self::build(self.architecture, self.parameters.detached(), Precision::F32, false)
+    }
+
+    /// The same network over untracked tensors that no longer change: it lays its weights out for products once, when each
+    /// is first needed, instead of in every pass.
+    ///
+    /// What serves, or is attacked for many steps. Of later updates of this one's variables it sees some and misses others.
+    /// It holds a copy of the weights for the embeddings and, once pixels have had a gradient, another.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn packed(&self) -> Result<Self> {
+        Self::build(self.architecture, self.parameters.detached(), self.precision, true)
     }
 
     /// The same network over untracked tensors, for attacks in this precision.
@@ -142,7 +171,7 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn frozen_in(&self, precision: Precision) -> Result<Self> {
-        Self::build(self.architecture, self.parameters.detached(), precision)
+        Self::build(self.architecture, self.parameters.detached(), precision, self.packed)
     }
 
     /// The same network with other numbers behind it.
@@ -186,7 +215,12 @@ impl Embedder for EmbeddingNet {
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
         // Without a gradient to come, the layers' plain way computes the same and keeps nothing.
         let plain = self.precision == Precision::F32 && !pixels.track_op();
-        if plain || self.parameters.tracked() {
+        let tracked = self.parameters.tracked();
+        if tracked && !pixels.track_op() && pixels.dims().first() > Some(&self.part) {
+            self.check(pixels)?;
+            return parts::embed(&self.backbone.layers, &self.parameters, pixels, self.part);
+        }
+        if plain || tracked {
             return normalize(&self.raw(pixels)?);
         }
         self.check(pixels)?;

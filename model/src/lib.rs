@@ -27,6 +27,7 @@ mod error;
 mod layer;
 pub mod metrics;
 mod parameters;
+mod parts;
 pub mod pixels;
 mod precision;
 mod resize;

@@ -2,6 +2,7 @@
 
 use crate::{Error, Precision, Result};
 use candle_core::{DType, Device, Tensor, Var};
+use holdfast_ops::Weight;
 use rand::{Rng, RngCore};
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -153,6 +154,8 @@ pub struct ParameterReader<'a> {
     pub(crate) parameters: &'a Parameters,
     /// What layers compute in.
     pub(crate) precision: Precision,
+    /// Whether weights are laid out for products once, because they no longer change, instead of in every pass.
+    pub(crate) packed: bool,
 }
 
 impl ParameterReader<'_> {
@@ -180,6 +183,12 @@ impl ParameterReader<'_> {
         let fits = weight_channels == channels && height == width && height % 2 == 1;
         self.check(name, &weight, fits, || format!("(outputs, {channels}, k, k) with k odd"))?;
         Ok((weight, height / 2))
+    }
+
+    /// A parameter that a product multiplies by, in the layers' precision.
+    pub(crate) fn weight(&self, parameter: &Tensor) -> Result<Weight> {
+        let weight = self.precision.round(parameter)?;
+        Ok(if self.packed { Weight::packed(weight) } else { weight.into() })
     }
 
     /// An error that names the parameter unless `fits`.

@@ -9,6 +9,7 @@ use holdfast_model::{Embedder, EmbeddingNet, InputShape, Parameters, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
@@ -109,6 +110,40 @@ fn the_way_of_training_and_the_way_of_attacks_give_the_same_embeddings_and_gradi
 
         assert_close(&format!("{name}, embeddings"), &embeddings(&attacked), &embeddings(&training), 1e-14);
         assert_tensors_close(&format!("{name}, gradient"), &gradient(&attacked), &gradient(&training), 1e-12);
+    }
+}
+
+#[test]
+fn a_packed_network_gives_the_same_bits_pass_after_pass() {
+    for name in backbone::names() {
+        let plain = narrow(name, 21);
+        let packed = plain.packed().unwrap();
+        for pass in 0..2 {
+            let pixels = Var::from_tensor(&pictures(2, plain.input(), 22 + pass)).unwrap();
+            let bits = |net: &EmbeddingNet| {
+                let gradients = objective(net, &pixels).unwrap().backward().unwrap();
+                (values(&net.embed(&pixels).unwrap()), values(gradients.get(&pixels).unwrap()))
+            };
+            assert_eq!(bits(&packed), bits(&plain), "{name}, pass {pass}");
+        }
+    }
+}
+
+#[test]
+fn training_in_parts_gives_the_same_embeddings_and_the_same_gradients_of_every_parameter() {
+    for name in backbone::names() {
+        let (whole, vars) = narrow(name, 24).trainable().unwrap();
+        let (parts, part_vars) = narrow(name, 24).trainable().unwrap();
+        let parts = parts.in_parts(NonZeroUsize::new(2).unwrap());
+        let pixels = pictures(5, whole.input(), 25);
+
+        assert_eq!(values(&parts.embed(&pixels).unwrap()), values(&whole.embed(&pixels).unwrap()), "{name}");
+        let gradients = |net: &EmbeddingNet| objective(net, &pixels).unwrap().backward().unwrap();
+        let (of_whole, of_parts) = (gradients(&whole), gradients(&parts));
+        for ((parameter, var), (_, part_var)) in vars.iter().zip(&part_vars) {
+            let (got, want) = (of_parts.get(part_var).unwrap(), of_whole.get(var).unwrap());
+            assert_tensors_close(&format!("{name}, {parameter}"), got, want, 1e-12);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) use weight_gradient::sum_over_pictures;
 use crate::Pullback;
 use crate::bias::sum_per_channel;
 use crate::host::{cuda_kernel, slice, storage, with_real};
+use crate::weight::{Packing, Weight};
 use crate::window::Window;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use compute::Geometry;
@@ -47,9 +48,10 @@ impl Conv {
 ///
 /// # Errors
 /// If the shapes do not fit, the stride is 0, or the element type is neither `f32` nor `f64`.
-pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv) -> Result<Tensor> {
-    let bias = checked_bias(x, weight, bias, conv.groups)?;
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, Conv2d(conv))
+pub fn conv2d(x: &Tensor, weight: impl Into<Weight>, bias: Option<&Tensor>, conv: Conv) -> Result<Tensor> {
+    let (weight, packing) = weight.into().parts()?;
+    let bias = checked_bias(x, &weight, bias, conv.groups)?;
+    x.contiguous()?.apply_op3(&weight, &bias, Conv2d(conv, packing))
 }
 
 /// [`conv2d`], and the gradient of x given that of the result.
@@ -58,13 +60,14 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: Conv) ->
 /// As [`conv2d`].
 pub fn conv2d_with_pullback(
     x: &Tensor,
-    weight: &Tensor,
+    weight: impl Into<Weight>,
     bias: Option<&Tensor>,
     conv: Conv,
 ) -> Result<(Tensor, Pullback)> {
-    let (bias, weight) = (checked_bias(x, weight, bias, conv.groups)?, weight.contiguous()?.detach());
-    let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Conv2d(conv))?;
-    let of_input = GradientOfInput(conv, x.shape().clone());
+    let (weight, packing) = weight.into().parts()?;
+    let (bias, weight) = (checked_bias(x, &weight, bias, conv.groups)?, weight.detach());
+    let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Conv2d(conv, packing.clone()))?;
+    let of_input = GradientOfInput(conv, x.shape().clone(), packing);
     Ok((result, Box::new(move |gradient| gradient.contiguous()?.apply_op2_no_bwd(&weight, &of_input))))
 }
 
@@ -84,8 +87,7 @@ pub(crate) fn checked_bias(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, g
     }
 }
 
-#[derive(Clone, Copy)]
-struct Conv2d(Conv);
+struct Conv2d(Conv, Packing);
 
 impl CustomOp3 for Conv2d {
     fn name(&self) -> &'static str {
@@ -103,7 +105,7 @@ impl CustomOp3 for Conv2d {
     ) -> Result<(CpuStorage, Shape)> {
         let geometry = Geometry::new(self.0, x_layout.shape(), w_layout.shape())?;
         let out = with_real!(x, T => {
-            storage(geometry.forward::<T>(slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?))
+            storage(geometry.forward::<T>(slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?, &self.1))
         });
         let (batch, window) = (x_layout.dims()[0], geometry.window);
         Ok((out, Shape::from((batch, window.rows.output, window.columns.output, geometry.outputs))))
@@ -122,7 +124,7 @@ impl CustomOp3 for Conv2d {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let of_x = || gradient.apply_op2_no_bwd(w, &GradientOfInput(self.0, x.shape().clone()));
+        let of_x = || gradient.apply_op2_no_bwd(w, &GradientOfInput(self.0, x.shape().clone(), self.1.clone()));
         let of_w = || gradient.apply_op2_no_bwd(x, &GradientOfWeight(self.0, w.shape().clone()));
         Ok((
             x.track_op().then(of_x).transpose()?,
@@ -133,7 +135,7 @@ impl CustomOp3 for Conv2d {
 }
 
 /// (upstream gradient (B, H', W', O), weight) → gradient of the input, whose shape is kept here.
-struct GradientOfInput(Conv, Shape);
+struct GradientOfInput(Conv, Shape, Packing);
 
 impl CustomOp2 for GradientOfInput {
     fn name(&self) -> &'static str {
@@ -148,7 +150,9 @@ impl CustomOp2 for GradientOfInput {
         w_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let geometry = Geometry::new(self.0, &self.1, w_layout.shape())?;
-        let out = with_real!(g, T => storage(geometry.input_gradient::<T>(slice(g, g_layout)?, slice(w, w_layout)?)));
+        let out = with_real!(g, T => {
+            storage(geometry.input_gradient::<T>(slice(g, g_layout)?, slice(w, w_layout)?, &self.2))
+        });
         Ok((out, self.1.clone()))
     }
 

@@ -15,6 +15,7 @@ use crate::conv2d::{Conv, Padded, checked_bias, padded_bias};
 use crate::host::{Real, cuda_kernel, slice, with_real};
 use crate::panel::Panels;
 use crate::relu::pass_where_positive;
+use crate::weight::{Packing, Weight};
 use crate::window::Window;
 use crate::winners::Winners;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
@@ -30,16 +31,17 @@ use std::sync::{Arc, OnceLock};
 /// As [`conv2d`](crate::conv2d()), or if the convolution's output has fewer than 2×2 pixels.
 pub fn conv2d_pool_relu(
     x: &Tensor,
-    weight: &Tensor,
+    weight: impl Into<Weight>,
     bias: Option<&Tensor>,
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
-    let bias = checked_bias(x, weight, bias, 1)?;
+    let (weight, packing) = weight.into().parts()?;
+    let bias = checked_bias(x, &weight, bias, 1)?;
     let tracked = x.track_op() || weight.track_op() || bias.track_op();
     let winners = tracked.then(Slot::default);
-    let block = Block { conv: Conv::new(stride, padding), winners };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, block)
+    let block = Block { conv: Conv::new(stride, padding), packing, winners };
+    x.contiguous()?.apply_op3(&weight, &bias, block)
 }
 
 /// [`conv2d_pool_relu`], and the gradient of x given that of the result.
@@ -48,14 +50,15 @@ pub fn conv2d_pool_relu(
 /// As [`conv2d_pool_relu`].
 pub fn conv2d_pool_relu_with_pullback(
     x: &Tensor,
-    weight: &Tensor,
+    weight: impl Into<Weight>,
     bias: Option<&Tensor>,
     stride: usize,
     padding: usize,
 ) -> Result<(Tensor, Pullback)> {
-    let (bias, weight) = (checked_bias(x, weight, bias, 1)?, weight.contiguous()?.detach());
+    let (weight, packing) = weight.into().parts()?;
+    let (bias, weight) = (checked_bias(x, &weight, bias, 1)?, weight.detach());
     let (conv, winners) = (Conv::new(stride, padding), Slot::default());
-    let block = Block { conv, winners: Some(winners.clone()) };
+    let block = Block { conv, packing, winners: Some(winners.clone()) };
     let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &block)?;
     let of_input = GradientOfInput(conv, x.shape().clone(), winners);
     Ok((result, Box::new(move |gradient| gradient.contiguous()?.apply_op2_no_bwd(&weight, &of_input))))
@@ -69,6 +72,7 @@ const NONE: u8 = 4;
 
 struct Block {
     conv: Conv,
+    packing: Packing,
     /// `None` if no gradient will be asked for.
     winners: Option<Slot>,
 }
@@ -145,7 +149,8 @@ impl CustomOp3 for Block {
         let batch = x_layout.dims()[0];
         let mut won = vec![NONE; if self.winners.is_some() { batch * sizes.pooled() } else { 0 }];
         let out = with_real!(x, T => {
-            let weight = Panels::of_windows(slice::<T>(w, w_layout)?, sizes.outputs, sizes.window);
+            let w = slice::<T>(w, w_layout)?;
+            let weight = self.packing.forward(|| Panels::of_windows(w, sizes.outputs, sizes.window));
             T::to_cpu_storage_owned(forward(slice(x, x_layout)?, &weight, slice(b, b_layout)?, sizes, &mut won))
         });
         if let Some(winners) = &self.winners {

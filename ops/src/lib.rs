@@ -91,6 +91,7 @@ mod small_product;
 mod softmax;
 mod tile;
 mod upsample;
+mod weight;
 mod window;
 mod winners;
 
@@ -126,3 +127,4 @@ pub use upsample::{
     upsample_bicubic2d, upsample_bicubic2d_with_pullback, upsample_bilinear2d, upsample_bilinear2d_with_pullback,
     upsample_nearest2d, upsample_nearest2d_with_pullback,
 };
+pub use weight::Weight;

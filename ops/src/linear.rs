@@ -5,26 +5,34 @@ use crate::bias::sum_per_channel;
 use crate::host::{cuda_kernel, slice, with_real};
 use crate::matrix::{multiply, transposed};
 use crate::panel::Panels;
+use crate::weight::{Packing, Weight};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use std::sync::Arc;
 
 /// x · weightᵀ + bias: x (B, I), weight (O, I), bias (O) → (B, O).
 ///
 /// # Errors
 /// If the shapes do not fit, or the element type is neither `f32` nor `f64`.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let bias = checked_bias(x, weight, bias)?;
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, Linear)
+pub fn linear(x: &Tensor, weight: impl Into<Weight>, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (weight, packing) = weight.into().parts()?;
+    let bias = checked_bias(x, &weight, bias)?;
+    x.contiguous()?.apply_op3(&weight, &bias, Linear(packing))
 }
 
 /// [`linear`], and the gradient of x given that of the result.
 ///
 /// # Errors
 /// As [`linear`].
-pub fn linear_with_pullback(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Tensor, Pullback)> {
-    let (bias, weight) = (checked_bias(x, weight, bias)?, weight.contiguous()?.detach());
-    let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Linear)?;
-    let pullback = move |gradient: &Tensor| gradient.contiguous()?.apply_op2_no_bwd(&weight, &Product::GradientOfInput);
-    Ok((result, Box::new(pullback)))
+pub fn linear_with_pullback(
+    x: &Tensor,
+    weight: impl Into<Weight>,
+    bias: Option<&Tensor>,
+) -> Result<(Tensor, Pullback)> {
+    let (weight, packing) = weight.into().parts()?;
+    let (bias, weight) = (checked_bias(x, &weight, bias)?, weight.detach());
+    let result = x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &Linear(packing.clone()))?;
+    let of_input = Product::GradientOfInput(packing);
+    Ok((result, Box::new(move |gradient| gradient.contiguous()?.apply_op2_no_bwd(&weight, &of_input))))
 }
 
 /// The bias, zeros where there is none, once the features of input, weight and bias fit together.
@@ -40,7 +48,7 @@ fn checked_bias(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Te
     }
 }
 
-struct Linear;
+struct Linear(Packing);
 
 impl CustomOp3 for Linear {
     fn name(&self) -> &'static str {
@@ -59,7 +67,8 @@ impl CustomOp3 for Linear {
         let ((rows, inputs), outputs) = (x_layout.shape().dims2()?, w_layout.dims()[0]);
         let out = with_real!(x, T => {
             let mut out = slice::<T>(b, b_layout)?.repeat(rows);
-            let weight = Panels::of_columns(slice::<T>(w, w_layout)?, inputs);
+            let w = slice::<T>(w, w_layout)?;
+            let weight = self.0.forward(|| Panels::of_columns(w, inputs));
             multiply(slice(x, x_layout)?, inputs, &weight, outputs, &mut out);
             T::to_cpu_storage_owned(out)
         });
@@ -79,7 +88,10 @@ impl CustomOp3 for Linear {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let of_x = x.track_op().then(|| gradient.apply_op2_no_bwd(w, &Product::GradientOfInput)).transpose()?;
+        let of_x = x
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(w, &Product::GradientOfInput(self.0.clone())))
+            .transpose()?;
         let of_w = w.track_op().then(|| gradient.apply_op2_no_bwd(x, &Product::GradientOfWeight)).transpose()?;
         let of_b = b.track_op().then(|| sum_per_channel(&gradient)).transpose()?;
         Ok((of_x, of_w, of_b))
@@ -89,7 +101,7 @@ impl CustomOp3 for Linear {
 /// The two products of the backward pass; the first factor is the upstream gradient (B, O).
 enum Product {
     /// gradient (B, O) · weight (O, I) → (B, I)
-    GradientOfInput,
+    GradientOfInput(Packing),
     /// gradientᵀ (O, B) · x (B, I) → (O, I)
     GradientOfWeight,
 }
@@ -108,10 +120,11 @@ impl CustomOp2 for Product {
     ) -> Result<(CpuStorage, Shape)> {
         let ((rows, outputs), inputs) = (g_layout.shape().dims2()?, other_layout.dims()[1]);
         let (out, out_rows) = with_real!(g, T => {
-            let (g, panels) = (slice::<T>(g, g_layout)?, Panels::of_rows(slice::<T>(other, other_layout)?, inputs));
-            let (left, depth, out_rows) = match self {
-                Self::GradientOfInput => (None, outputs, rows),
-                Self::GradientOfWeight => (Some(transposed(g, outputs)), rows, outputs),
+            let (g, other) = (slice::<T>(g, g_layout)?, slice::<T>(other, other_layout)?);
+            let pack = || Panels::of_rows(other, inputs);
+            let (left, depth, panels, out_rows) = match self {
+                Self::GradientOfInput(packing) => (None, outputs, packing.backward(pack), rows),
+                Self::GradientOfWeight => (Some(transposed(g, outputs)), rows, Arc::new(pack()), outputs),
             };
             let mut out = vec![T::from_f64(0.0); out_rows * inputs];
             multiply(left.as_deref().unwrap_or(g), depth, &panels, inputs, &mut out);
@@ -121,7 +134,7 @@ impl CustomOp2 for Product {
     }
 
     cuda_kernel!(self, g g_layout, other other_layout => match self {
-        Self::GradientOfInput => crate::cuda::linear_gradient_of_input((g, g_layout), (other, other_layout)),
+        Self::GradientOfInput(_) => crate::cuda::linear_gradient_of_input((g, g_layout), (other, other_layout)),
         Self::GradientOfWeight => crate::cuda::linear_gradient_of_weight((g, g_layout), (other, other_layout)),
     });
 }

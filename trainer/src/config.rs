@@ -7,6 +7,8 @@ mod data;
 mod evaluation;
 mod overrides;
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 use crate::defense::DefenseConfig;
@@ -44,6 +46,9 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Pairs of pictures a step.
     pub pairs: usize,
+    /// Pictures whose activations a step holds at a time; absent, all. Fewer need less memory and a little more time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pictures_at_once: Option<NonZeroUsize>,
     /// Adam's step size.
     pub learning_rate: f64,
     /// How much of a parameter is added to its gradient.
@@ -66,6 +71,7 @@ impl Default for TrainConfig {
             seed: 0,
             steps: 1000,
             pairs: 128,
+            pictures_at_once: None,
             learning_rate: 1e-3,
             weight_decay: 1e-7,
             log_every: 10,

@@ -44,6 +44,10 @@ pub fn train(
     config.validate()?;
     check(dataset, &net)?;
     let (learner, parameters) = net.trainable()?;
+    let learner = match config.pictures_at_once {
+        Some(pictures) => learner.in_parts(pictures),
+        None => learner,
+    };
     drop(net); // its parameters were copied
     let mut optimizer = Adam::new(parameters, config.adam())?;
     let mut defense = config.defense.build();
@@ -65,7 +69,7 @@ pub fn train(
             break;
         }
     }
-    Ok(Trained { net: learner.frozen()?, steps: log.len(), interrupted: log.len() < config.steps, log })
+    Ok(Trained { net: learner.packed()?, steps: log.len(), interrupted: log.len() < config.steps, log })
 }
 
 fn check(dataset: &Dataset, net: &EmbeddingNet) -> Result<()> {

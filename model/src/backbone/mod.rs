@@ -66,11 +66,12 @@ pub(crate) fn build(
     architecture: &dyn Architecture,
     parameters: &Parameters,
     precision: Precision,
+    packed: bool,
 ) -> Result<Backbone> {
     let known: Vec<String> = architecture.specs().into_iter().map(|spec| spec.name).collect();
     if let Some((name, _)) = parameters.iter().find(|(name, _)| !known.iter().any(|known| known == name)) {
         let (backbone, name) = (architecture.name(), name.to_owned());
         return Err(Error::UnknownParameter { backbone, name, known: known.join(", ") });
     }
-    architecture.build(&ParameterReader { backbone: architecture.name(), parameters, precision })
+    architecture.build(&ParameterReader { backbone: architecture.name(), parameters, precision, packed })
 }

@@ -4,13 +4,13 @@ use super::Layer;
 use crate::parameters::ParameterReader;
 use crate::{Precision, Result};
 use candle_core::Tensor;
-use holdfast_ops::{Conv, Pullback, conv2d, conv2d_with_pullback};
+use holdfast_ops::{Conv, Pullback, Weight, conv2d, conv2d_with_pullback};
 
 /// A convolution without bias, its kernel odd and square, padded so that stride 1 keeps the picture's size.
 ///
 /// (B, H, W, C) → (B, ⌈H / stride⌉, ⌈W / stride⌉, O), weight (O, C, k, k).
 pub(crate) struct Conv2d {
-    weight: Tensor,
+    weight: Weight,
     conv: Conv,
     precision: Precision,
 }
@@ -19,13 +19,13 @@ impl Conv2d {
     /// Reads `{name}.weight`, which must take `channels`.
     pub(crate) fn read(from: &ParameterReader<'_>, name: &str, channels: usize, stride: usize) -> Result<Self> {
         let (weight, padding) = from.kernel(&format!("{name}.weight"), channels)?;
-        let weight = from.precision.round(&weight)?;
+        let weight = from.weight(&weight)?;
         Ok(Self { weight, conv: Conv::new(stride, padding), precision: from.precision })
     }
 
     /// Output channels.
     pub(crate) fn outputs(&self) -> usize {
-        self.weight.dims()[0]
+        self.weight.tensor().dims()[0]
     }
 }
 

@@ -4,14 +4,14 @@ use super::Layer;
 use crate::parameters::ParameterReader;
 use crate::{Precision, Result};
 use candle_core::Tensor;
-use holdfast_ops::{Pullback, conv2d_pool_relu, conv2d_pool_relu_with_pullback};
+use holdfast_ops::{Pullback, Weight, conv2d_pool_relu, conv2d_pool_relu_with_pullback};
 
 /// Convolution with a bias, 2×2 max pooling, ReLU; the kernel odd and square, padded to keep the picture's size.
 ///
 /// (B, H, W, C) → (B, ⌈H / stride⌉ / 2, ⌈W / stride⌉ / 2, O), weight (O, C, k, k). ReLU and pooling may swap places:
 /// either way only a positive maximum of a window passes.
 pub(crate) struct Conv2dPoolRelu {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     stride: usize,
     padding: usize,
@@ -23,13 +23,13 @@ impl Conv2dPoolRelu {
     pub(crate) fn read(from: &ParameterReader<'_>, name: &str, channels: usize, stride: usize) -> Result<Self> {
         let (weight, padding) = from.kernel(&format!("{name}.weight"), channels)?;
         let bias = from.vector(&format!("{name}.bias"), weight.dims()[0])?;
-        let weight = from.precision.round(&weight)?;
+        let weight = from.weight(&weight)?;
         Ok(Self { weight, bias, stride, padding, precision: from.precision })
     }
 
     /// Output channels.
     pub(crate) fn outputs(&self) -> usize {
-        self.weight.dims()[0]
+        self.weight.tensor().dims()[0]
     }
 }
 

@@ -4,11 +4,11 @@ use super::Layer;
 use crate::parameters::ParameterReader;
 use crate::{Precision, Result};
 use candle_core::Tensor;
-use holdfast_ops::{Pullback, linear, linear_with_pullback};
+use holdfast_ops::{Pullback, Weight, linear, linear_with_pullback};
 
 /// x · weightᵀ + bias: (B, I) → (B, O), weight (O, I).
 pub(crate) struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     precision: Precision,
 }
@@ -21,12 +21,12 @@ impl Linear {
         let (outputs, weight_inputs) = weight.dims2()?;
         from.check(&weight_name, &weight, weight_inputs == inputs, || format!("(outputs, {inputs})"))?;
         let bias = from.vector(&format!("{name}.bias"), outputs)?;
-        Ok(Self { weight: from.precision.round(&weight)?, bias, precision: from.precision })
+        Ok(Self { weight: from.weight(&weight)?, bias, precision: from.precision })
     }
 
     /// Output features.
     pub(crate) fn outputs(&self) -> usize {
-        self.weight.dims()[0]
+        self.weight.tensor().dims()[0]
     }
 }
 

@@ -1,15 +1,18 @@
 //! One layer after another.
 
+use std::sync::Arc;
+
 use super::Layer;
 use candle_core::{Result, Tensor};
 use holdfast_ops::Pullback;
 
-/// The composition of its layers, the first applied first. Without layers it is the identity.
-pub(crate) struct Sequence(Vec<Box<dyn Layer>>);
+/// The composition of its layers, the first applied first. Without layers it is the identity. Clones share the layers.
+#[derive(Clone)]
+pub(crate) struct Sequence(Arc<[Box<dyn Layer>]>);
 
 impl Sequence {
     pub(crate) fn new(layers: Vec<Box<dyn Layer>>) -> Self {
-        Self(layers)
+        Self(layers.into())
     }
 }
 
@@ -20,7 +23,7 @@ impl Layer for Sequence {
 
     fn differentiate(&self, x: &Tensor) -> Result<(Tensor, Pullback)> {
         let (mut x, mut pullbacks) = (x.clone(), Vec::with_capacity(self.0.len()));
-        for layer in &self.0 {
+        for layer in self.0.iter() {
             let (value, pullback) = layer.differentiate(&x)?;
             pullbacks.push(pullback);
             x = value;
@@ -35,8 +38,6 @@ impl Layer for Sequence {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use candle_core::Device;
 
     use super::*;

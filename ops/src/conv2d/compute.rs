@@ -3,6 +3,7 @@
 use super::{Conv, depthwise, forward, groups, input_gradient, weight_gradient};
 use crate::host::Real;
 use crate::panel::Panels;
+use crate::weight::Packing;
 use crate::window::{Axis, Window};
 use candle_core::{Result, Shape};
 
@@ -45,30 +46,37 @@ impl Geometry {
         &all[group * len..][..len]
     }
 
-    pub(super) fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
-        let dense = |x: &[T], weight: &[T], bias: &[T]| {
-            forward::convolve(x, &Panels::of_windows(weight, bias.len(), self.window), bias, self.window)
-        };
+    pub(super) fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T], packing: &Packing) -> Vec<T> {
+        let pack = |weight: &[T], outputs: usize| Panels::of_windows(weight, outputs, self.window);
         match self.groups {
-            1 => dense(x, weight, bias),
+            1 => {
+                let panels = packing.forward(|| pack(weight, self.outputs));
+                forward::convolve(x, &panels, bias, self.window)
+            }
             _ if self.is_depthwise() => depthwise::convolve(x, weight, bias, self.window),
             _ => {
-                let one = |group: usize, x: &[T]| dense(x, self.part(weight, group), self.part(bias, group));
+                let one = |group: usize, x: &[T]| {
+                    let (weight, bias) = (self.part(weight, group), self.part(bias, group));
+                    forward::convolve(x, &pack(weight, bias.len()), bias, self.window)
+                };
                 groups::join(&self.groups(x, self.channels, one), self.outputs)
             }
         }
     }
 
-    pub(super) fn input_gradient<T: Real>(&self, upstream: &[T], weight: &[T]) -> Vec<T> {
+    pub(super) fn input_gradient<T: Real>(&self, upstream: &[T], weight: &[T], packing: &Packing) -> Vec<T> {
         let outputs = self.outputs / self.groups;
-        let dense = |upstream: &[T], weight: &[T]| {
-            input_gradient::gradient(upstream, &Panels::of_outputs(weight, outputs, self.window), self.window, outputs)
-        };
+        let pack = |weight: &[T]| Panels::of_outputs(weight, outputs, self.window);
         match self.groups {
-            1 => dense(upstream, weight),
+            1 => {
+                let panels = packing.backward(|| pack(weight));
+                input_gradient::gradient(upstream, &panels, self.window, outputs)
+            }
             _ if self.is_depthwise() => depthwise::input_gradient(upstream, weight, self.window),
             _ => {
-                let one = |group: usize, upstream: &[T]| dense(upstream, self.part(weight, group));
+                let one = |group: usize, upstream: &[T]| {
+                    input_gradient::gradient(upstream, &pack(self.part(weight, group)), self.window, outputs)
+                };
                 groups::join(&self.groups(upstream, self.outputs, one), self.channels)
             }
         }

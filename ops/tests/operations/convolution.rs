@@ -167,7 +167,7 @@ fn a_value_that_is_not_a_number_stays_one() {
 #[test]
 fn shapes_that_do_not_fit_are_errors_that_name_both_sides() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    let refused = |x: &[usize], w: &[usize], conv| message(conv2d(&zeros(x), &zeros(w), None, conv));
+    let refused = |x: &[usize], w: &[usize], conv| message(conv2d(&zeros(x), zeros(w), None, conv));
     assert!(refused(&[1, 5, 5, 2], &[1, 3, 3, 3], Conv::new(1, 0)).contains("2 channels"));
     assert!(refused(&[1, 2, 2, 1], &[1, 1, 5, 5], Conv::new(1, 0)).contains("does not fit"));
     assert!(refused(&[1, 5, 5, 1], &[1, 1, 3, 3], Conv::new(0, 0)).contains("stride 0"));

@@ -10,7 +10,7 @@ proptest! {
 
     #[test]
     fn a_linear_layer_and_its_gradients_equal_their_definition(
-        seed: u64, rows in 1..220usize, inputs in 1..1200usize, outputs in 1..70usize,
+        seed: u64, rows in 1..220usize, inputs in 1..600usize, outputs in 1..300usize,
     ) {
         let rng = &mut rng(seed);
         let tensors = [random(&[rows, inputs], rng), random(&[outputs, inputs], rng), random(&[outputs], rng)];
@@ -54,5 +54,5 @@ fn untracked_weights_get_no_gradient() {
 #[test]
 fn shapes_that_do_not_fit_are_errors_that_name_both_sides() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    assert!(message(linear(&zeros(&[1, 4]), &zeros(&[2, 5]), None)).contains("4 features"));
+    assert!(message(linear(&zeros(&[1, 4]), zeros(&[2, 5]), None)).contains("4 features"));
 }

@@ -15,3 +15,4 @@ mod rectifiers;
 mod support;
 mod threads;
 mod upsample;
+mod weight;

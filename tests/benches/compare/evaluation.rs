@@ -1,8 +1,7 @@
 //! The robustness evaluation of 1,000 queries in a gallery of 10,000, C2F2, 32 steps, every attack.
 //!
 //! The whole takes minutes a side, so what is compared by default are its two parts: benign retrieval over the gallery,
-//! once, and one batch of 128 queries under every attack with eight steps. The whole has 1,000 / 128 such batches with four
-//! times the steps; `--whole` runs it.
+//! once, and one batch of 128 queries under every attack. The whole has 1,000 / 128 such batches; `--whole` runs it.
 
 use std::path::PathBuf;
 
@@ -19,7 +18,6 @@ pub const BATCH: usize = 128;
 
 const QUERIES: usize = 1000;
 const STEPS: usize = 32;
-const STEPS_OF_PART: usize = 8;
 
 /// A part of an evaluation, as a worker is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,9 +77,8 @@ pub fn compare(options: &Options) -> Result<()> {
     println!("Benign retrieval over the gallery:\n");
     let benign = measure(&Evaluation { part: Part::Benign, ..evaluation.clone() }, 3, options)?;
     print(&benign, 1);
-    println!("\n{BATCH} queries under every attack, {STEPS_OF_PART} steps:\n");
-    let part = Evaluation { part: Part::Batch, queries: BATCH, steps: STEPS_OF_PART, ..evaluation };
-    let batch = measure(&part, 3, options)?;
+    println!("\n{BATCH} queries under every attack, {STEPS} steps:\n");
+    let batch = measure(&Evaluation { part: Part::Batch, queries: BATCH, ..evaluation }, 2, options)?;
     print(&batch, 1);
     print_scaled(&benign, &batch);
     Ok(())
@@ -99,12 +96,12 @@ fn measure(evaluation: &Evaluation, rounds: usize, options: &Options) -> Result<
     alternate(&mut contest::prepare("evaluation", sides)?, rounds)
 }
 
-/// What the whole would take: the benign part once, and as many batches and steps as it has.
+/// What the whole would take: the benign part once, and as many batches as it has.
 fn print_scaled(benign: &[Taken], batch: &[Taken]) {
-    let batches = QUERIES as f64 / BATCH as f64 * (STEPS / STEPS_OF_PART) as f64;
+    let batches = QUERIES as f64 / BATCH as f64;
     let whole = |(benign, batch): (&Taken, &Taken)| (benign.median() + batches * batch.median()) / 1e3;
     let ours = whole((&benign[0], &batch[0]));
-    println!("\nScaled to the whole, {QUERIES} queries and {STEPS} steps (benign + {batches:.2} · batch):\n");
+    println!("\nScaled to the whole, {QUERIES} queries (benign + {batches:.2} · batch):\n");
     println!("| side | s | ours / this |\n|---|---|---|");
     for sides in benign.iter().zip(batch) {
         println!("| {} | {:.1} | {:.2} |", sides.0.label, whole(sides), ours / whole(sides));

@@ -1,5 +1,6 @@
 //! One training step of HM[S,gLGA], on C2F2 with 128 pairs and on ResNet-18 with 8.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -24,6 +25,8 @@ pub struct Training {
     pub peer: String,
     /// Whether our attack leaves out triplets that have arrived. The peers do not read it.
     pub skip_arrived: bool,
+    /// How many pictures' activations our training pass holds at a time, if not all. The peers do not read it.
+    pub pictures_at_once: Option<NonZeroUsize>,
     /// Radius of the attack.
     pub epsilon: f64,
     /// Step of the attack.
@@ -45,6 +48,7 @@ impl Training {
             batches,
             peer: String::new(),
             skip_arrived: true,
+            pictures_at_once: None,
             epsilon: 77.0 / 255.0,
             alpha: 3.0 / 255.0,
             steps: 8,
@@ -62,6 +66,10 @@ impl Training {
 
     fn peer(&self, peer: &str) -> Self {
         Self { peer: peer.to_owned(), ..self.clone() }
+    }
+
+    fn at_once(&self, pictures: usize) -> Self {
+        Self { pictures_at_once: NonZeroUsize::new(pictures), ..self.clone() }
     }
 
     /// The attack embeds every triplet in every step, as the peers' do.
@@ -93,8 +101,11 @@ pub fn compare_resnet18(options: &Options) -> Result<()> {
     let inputs = Inputs::empty()?;
     let batches = inputs.save_batches(&pairs_of_noise(net.input(), 8), 8)?;
     let training = Training::resnet18(inputs.save_net(&net)?, batches).without_skipping();
-    let ours = Side::ours("every triplet", options.threads)?;
-    compare(vec![(ours, training.clone())], &training, options.rounds.min(3), options)
+    let sides = vec![
+        (Side::ours("every triplet", options.threads)?, training.clone()),
+        (Side::ours("6 pictures at once", options.threads)?, training.at_once(6)),
+    ];
+    compare(sides, &training, options.rounds.min(3), options)
 }
 
 /// Our sides, then both peers.

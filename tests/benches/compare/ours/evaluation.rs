@@ -17,7 +17,8 @@ use crate::evaluation::{BATCH, Evaluation, Part};
 pub fn prepare(settings: &Evaluation) -> Result<Work> {
     let tensors = safetensors::load(&settings.pictures, &Device::Cpu)?;
     let labels = tensors["labels"].to_vec1::<i64>()?.into_iter().map(|label| label as u32).collect();
-    let set = Set { net: load_net(&settings.backbone, &settings.net)?, pixels: tensors["pixels"].clone(), labels };
+    let set =
+        Set { net: load_net(&settings.backbone, &settings.net)?.packed()?, pixels: tensors["pixels"].clone(), labels };
     let Evaluation { epsilon, alpha, steps, queries, .. } = *settings;
     Ok(match settings.part {
         Part::Benign => timed(move || {

@@ -17,7 +17,8 @@ pub fn prepare(settings: &NetPass) -> Result<Work> {
     let [batch, channels, height, width] = settings.shape;
     let noise: Vec<f32> = (0..batch * channels * height * width).map(|_| rng.random()).collect();
     let pixels = Tensor::from_vec(noise, (batch, channels, height, width), &Device::Cpu)?;
-    let frozen = load_net(&settings.backbone, &settings.net)?;
+    let net = load_net(&settings.backbone, &settings.net)?;
+    let frozen = net.packed()?;
     Ok(match settings.gradients {
         Gradients::None => timed(move || {
             frozen.embed(&pixels)?;
@@ -28,7 +29,7 @@ pub fn prepare(settings: &NetPass) -> Result<Work> {
             timed(move || backward(&frozen, &pixels))
         }
         Gradients::Parameters => {
-            let (net, _variables) = frozen.trainable()?;
+            let (net, _variables) = net.trainable()?;
             timed(move || backward(&net, &pixels))
         }
     })

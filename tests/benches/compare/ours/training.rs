@@ -20,6 +20,10 @@ use crate::training::Training;
 /// A work that makes one training step, each time on the next of the batches.
 pub fn prepare(settings: &Training) -> Result<Work> {
     let (net, variables) = load_net(&settings.backbone, &settings.net)?.trainable()?;
+    let net = match settings.pictures_at_once {
+        Some(pictures) => net.in_parts(pictures),
+        None => net,
+    };
     let Training { epsilon, alpha, steps, learning_rate, weight_decay, .. } = *settings;
     let mut optimizer = Adam::new(variables, AdamSettings { learning_rate, weight_decay })?;
     let pgd = Pgd::new(epsilon, alpha, steps)?;
@@ -36,7 +40,7 @@ pub fn prepare(settings: &Training) -> Result<Work> {
     }))
 }
 
-/// The net of a weight file.
+/// The net of a weight file, to be trained.
 pub fn load_net(backbone: &str, path: &std::path::Path) -> Result<EmbeddingNet> {
     let parameters: BTreeMap<_, _> = safetensors::load(path, &Device::Cpu)?.into_iter().collect();
     Ok(EmbeddingNet::new(backbone, Parameters::new(parameters))?)

@@ -50,7 +50,7 @@ impl Climb {
     pub fn new(net: &EmbeddingNet, destination: &Tensor, coverage: Coverage) -> Result<Self> {
         let triplets = destination.dims1()?;
         Ok(Self {
-            net: net.frozen()?,
+            net: net.packed()?,
             destination: destination.detach(),
             coverage,
             triplets,
