@@ -237,9 +237,10 @@ fn build_net(manifest: &Manifest, parameters: Parameters, path: &Path) -> Result
         .map_err(|source| CheckpointError::Net { path: path.into(), source: Box::new(source) })?;
     let contradiction =
         |what, stated, actual| CheckpointError::Contradiction { path: path.into(), what, stated, actual };
-    if net.input() != manifest.input {
-        return Err(contradiction("input", manifest.input.to_string(), net.input().to_string()).into());
-    }
+    let usual = net.input();
+    let net = net
+        .with_input(manifest.input)
+        .map_err(|_| contradiction("input", manifest.input.to_string(), usual.to_string()))?;
     if net.dim() != manifest.embedding_dim {
         let (stated, actual) = (manifest.embedding_dim.to_string(), net.dim().to_string());
         return Err(contradiction("embedding dimension", stated, actual).into());
@@ -272,7 +273,7 @@ fn pretty_json(value: &impl Serialize) -> String {
     text + "\n"
 }
 
-fn hexadecimal_sha256(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail. This is a bug.");
         text

@@ -87,6 +87,7 @@ pub struct EmbeddingNet {
     packed: bool,
     /// How many pictures' activations a training pass holds at a time.
     part: usize,
+    input: InputShape,
     dtype: DType,
     device: Device,
 }
@@ -99,7 +100,9 @@ impl EmbeddingNet {
     /// # Errors
     /// If no backbone has the name, or a parameter is missing, foreign, or of a shape that does not fit.
     pub fn new(backbone: &str, parameters: Parameters) -> Result<Self> {
-        Self::build(architecture(backbone)?, parameters.without(".num_batches_tracked"), Precision::F32, false)
+        let architecture = architecture(backbone)?;
+        let parameters = parameters.without(".num_batches_tracked");
+        Self::build(architecture, parameters, Precision::F32, false, architecture.input())
     }
 
     fn build(
@@ -107,11 +110,13 @@ impl EmbeddingNet {
         parameters: Parameters,
         precision: Precision,
         packed: bool,
+        input: InputShape,
     ) -> Result<Self> {
         let backbone = backbone::build(architecture, &parameters, precision, packed)?;
         let (_, any) = parameters.iter().next().expect("a backbone that was built has a parameter. This is a bug.");
         let (dtype, device) = (any.dtype(), any.device().clone());
-        Ok(Self { architecture, backbone, parameters, precision, packed, part: usize::MAX, dtype, device })
+        let part = usize::MAX;
+        Ok(Self { architecture, backbone, parameters, precision, packed, part, input, dtype, device })
     }
 
     /// A fresh network: every parameter is drawn from `rng`, in the order of the names.
@@ -122,6 +127,15 @@ impl EmbeddingNet {
         Self::new(backbone, Parameters::init(&architecture(backbone)?.specs(), device, dtype, rng)?)
     }
 
+    /// The same network for pictures of another height and width.
+    ///
+    /// # Errors
+    /// If the architecture cannot take them.
+    pub fn with_input(self, input: InputShape) -> Result<Self> {
+        backbone::check_input(self.architecture, input)?;
+        Ok(Self { input, ..self })
+    }
+
     /// A copy whose trained parameters are variables, and the variables, sorted by name, for an optimizer.
     ///
     /// # Errors
@@ -130,7 +144,7 @@ impl EmbeddingNet {
         let specs = self.architecture.specs();
         let is_trained = |name: &str| specs.iter().any(|spec| spec.name == name && spec.trained);
         let (parameters, vars) = self.parameters.trainable(is_trained)?;
-        Ok((Self::new(self.architecture.name(), parameters)?, vars))
+        Ok((Self::build(self.architecture, parameters, Precision::F32, false, self.input)?, vars))
     }
 
     /// The same network, that in training holds the activations of `pictures` pictures at a time instead of all of a batch.
@@ -149,7 +163,7 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn frozen(&self) -> Result<Self> {
-        Self::build(self.architecture, self.parameters.detached(), Precision::F32, false)
+        Self::build(self.architecture, self.parameters.detached(), Precision::F32, false, self.input)
     }
 
     /// The same network over untracked tensors that no longer change: it lays its weights out for products once, when each
@@ -161,7 +175,7 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn packed(&self) -> Result<Self> {
-        Self::build(self.architecture, self.parameters.detached(), self.precision, true)
+        Self::build(self.architecture, self.parameters.detached(), self.precision, true, self.input)
     }
 
     /// The same network over untracked tensors, for attacks in this precision.
@@ -171,7 +185,7 @@ impl EmbeddingNet {
     /// # Errors
     /// If a tensor operation fails.
     pub fn frozen_in(&self, precision: Precision) -> Result<Self> {
-        Self::build(self.architecture, self.parameters.detached(), precision, self.packed)
+        Self::build(self.architecture, self.parameters.detached(), precision, self.packed, self.input)
     }
 
     /// The same network with other numbers behind it.
@@ -179,7 +193,7 @@ impl EmbeddingNet {
     /// # Errors
     /// If a conversion or a transfer fails.
     pub fn to(&self, device: &Device, dtype: DType) -> Result<Self> {
-        Self::new(self.architecture.name(), self.parameters.to(device, dtype)?)
+        Self::build(self.architecture, self.parameters.to(device, dtype)?, Precision::F32, false, self.input)
     }
 
     /// Pixels (B, C, H, W) in [0, 1] → the backbone's features (B, D), not normalised, with candle's graph.
@@ -230,7 +244,7 @@ impl Embedder for EmbeddingNet {
     }
 
     fn input(&self) -> InputShape {
-        self.architecture.input()
+        self.input
     }
 
     fn dim(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::pixels::PixelsError;
+use crate::pretrained::PretrainedError;
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,6 +19,9 @@ pub enum Error {
     /// A checkpoint could not be written or loaded.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Published weights could not be taken as a start.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
     /// No backbone has this name.
     #[error("unknown backbone \"{name}\"; known: {known}")]
     UnknownBackbone {
@@ -65,6 +69,20 @@ pub enum Error {
         expected: crate::InputShape,
         /// The shape it got.
         found: Vec<usize>,
+    },
+    /// A shape of pictures that the network cannot take.
+    #[error(
+        "{backbone} cannot take pictures of shape ({input}): the usual shape is ({usual}), and sides may be {sides}"
+    )]
+    InputShape {
+        /// The backbone.
+        backbone: &'static str,
+        /// The shape asked for.
+        input: crate::InputShape,
+        /// The shape that it takes when nobody asks.
+        usual: crate::InputShape,
+        /// The sides that it takes.
+        sides: crate::backbone::Sides,
     },
     /// Embeddings that do not fit together, or a measure that does not apply to them.
     #[error("{0}")]

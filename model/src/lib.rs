@@ -1,6 +1,7 @@
 //! What is this picture, as a vector, and how good are such vectors?
 //!
 //! Pixels become embeddings here and nowhere else: [`pixels`] decodes and resizes, an [`EmbeddingNet`] embeds,
+//! [`pretrained`] starts one from published weights,
 //! [`checkpoint`] keeps it, [`metrics`] measures it. This crate knows nothing of attacks, training or servers.
 //!
 //! ```
@@ -30,6 +31,7 @@ mod parameters;
 mod parts;
 pub mod pixels;
 mod precision;
+pub mod pretrained;
 mod resize;
 mod tape;
 #[doc(hidden)]

@@ -45,6 +45,16 @@ impl Golden {
         Some(Self { tensors: tensors.unwrap_or_else(|error| panic!("{}: {error}", path.display())) })
     }
 
+    /// Opens a file that lies in the repository, and nowhere else.
+    ///
+    /// # Panics
+    /// If the file cannot be read.
+    pub fn committed(name: &str) -> Self {
+        let path = workspace().join("tests/golden").join(format!("{name}.safetensors"));
+        let tensors = candle_core::safetensors::load(&path, &Device::Cpu);
+        Self { tensors: tensors.unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
+    }
+
     /// Whether the file holds `key`.
     pub fn has(&self, key: &str) -> bool {
         self.tensors.contains_key(key)

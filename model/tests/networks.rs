@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
 use candle_core::{DType, Device, Tensor, Var};
-use holdfast_model::backbone::{self, BACKBONES};
+use holdfast_model::backbone::{self, BACKBONES, Sides};
 use holdfast_model::testing::{assert_close, assert_tensors_close, values};
-use holdfast_model::{Embedder, EmbeddingNet, InputShape, Parameters, Precision};
+use holdfast_model::{Embedder, EmbeddingNet, Init, InputShape, ParameterSpec, Parameters, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +20,42 @@ fn net(name: &str, seed: u64) -> EmbeddingNet {
 }
 
 /// The same architecture over tensors an eighth as wide wherever they are wide, so that float64 does not take minutes.
-/// Backbones read their widths from the tensors; the layers, strides and pictures are those of the usual size.
+/// Backbones read their widths from the tensors; layers and strides are the usual ones. Pictures are small where they
+/// may be, with an odd and an even side.
 fn narrow(name: &str, seed: u64) -> EmbeddingNet {
-    let mut specs = backbone::architecture(name).unwrap().specs();
-    for side in specs.iter_mut().flat_map(|spec| &mut spec.shape) {
-        *side = if *side < 64 { *side } else { *side / 8 };
+    narrow_in(DType::F64, name, seed)
+}
+
+fn narrow_in(dtype: DType, name: &str, seed: u64) -> EmbeddingNet {
+    let architecture = backbone::architecture(name).unwrap();
+    let specs: Vec<ParameterSpec> = architecture.specs().into_iter().map(narrowed).collect();
+    let parameters = Parameters::init(&specs, &Device::Cpu, dtype, &mut rng(seed)).unwrap();
+    let net = EmbeddingNet::new(name, parameters).unwrap();
+    let (height, width) = match architecture.sides() {
+        Sides::Usual => return net,
+        Sides::MultiplesOf(1) => (53, 66),
+        Sides::MultiplesOf(unit) => (3 * unit, 4 * unit),
+    };
+    net.with_input(InputShape { channels: 3, height, width }).unwrap()
+}
+
+/// Widths are multiples of 8, numbers of positions are not. Fewer terms in a sum are larger ones, so that the signal
+/// neither fades nor grows on its way.
+fn narrowed(mut spec: ParameterSpec) -> ParameterSpec {
+    let terms = |shape: &[usize]| shape[1..].iter().product::<usize>() as f64;
+    let before = terms(&spec.shape);
+    for side in &mut spec.shape {
+        *side = if *side < 64 || *side % 8 != 0 { *side } else { *side / 8 };
     }
-    let parameters = Parameters::init(&specs, &Device::Cpu, DType::F64, &mut rng(seed)).unwrap();
-    EmbeddingNet::new(name, parameters).unwrap()
+    let factor = (before / terms(&spec.shape)).sqrt();
+    spec.init = match spec.init {
+        Init::Normal(deviation) => Init::Normal(factor * deviation),
+        Init::Uniform(bound) => Init::Uniform(factor * bound),
+        // Layer scale starts so small that a picture hardly reaches the embedding.
+        Init::Constant(_) if spec.name.ends_with(".gamma") => Init::Constant(1.0),
+        constant => constant,
+    };
+    spec
 }
 
 /// Pictures of noise, uniform in [0, 1].
@@ -41,7 +69,7 @@ fn pictures(count: usize, input: InputShape, seed: u64) -> Tensor {
 fn objective(net: &EmbeddingNet, pixels: &Tensor) -> candle_core::Result<Tensor> {
     let embeddings = net.embed(pixels).unwrap();
     let weights = pictures(1, InputShape { channels: 1, height: embeddings.dims()[0], width: net.dim() }, 5);
-    (embeddings * weights.squeeze(0)?.squeeze(0)?)?.sum_all()
+    (&embeddings * weights.squeeze(0)?.squeeze(0)?.to_dtype(embeddings.dtype())?)?.sum_all()
 }
 
 #[test]
@@ -52,14 +80,14 @@ fn names_are_unique_and_each_architecture_is_found_by_its_name() {
         assert_eq!(backbone::architecture(name).unwrap().name(), name);
     }
     let message = backbone::architecture("resnet999").err().unwrap().to_string();
-    assert_eq!(message, "unknown backbone \"resnet999\"; known: c2f2, c3f1, resnet18");
+    assert!(message.starts_with("unknown backbone \"resnet999\"; known: c2f2, c3f1, resnet18, "), "{message}");
 }
 
 #[test]
 fn every_parameter_and_the_input_receive_a_gradient() {
-    for name in backbone::names() {
-        let (net, vars) = narrow(name, 1).trainable().unwrap();
-        let pixels = Var::from_tensor(&pictures(3, net.input(), 2)).unwrap();
+    for (name, dtype) in backbone::names().into_iter().flat_map(|name| [(name, DType::F64), (name, DType::F32)]) {
+        let (net, vars) = narrow_in(dtype, name, 1).trainable().unwrap();
+        let pixels = Var::from_tensor(&pictures(3, net.input(), 2).to_dtype(dtype).unwrap()).unwrap();
         let gradients = objective(&net, &pixels).unwrap().backward().unwrap();
         let all = vars.iter().map(|(name, var)| (name.as_str(), var)).chain([("pixels", &pixels)]);
         for (parameter, var) in all {
@@ -72,13 +100,15 @@ fn every_parameter_and_the_input_receive_a_gradient() {
 
 #[test]
 fn gradients_match_central_differences() {
-    const STEP: f64 = 1e-6;
+    const STEP: f64 = 1e-7;
     for name in backbone::names() {
         let net = narrow(name, 3);
         let pixels = pictures(2, net.input(), 4);
         let var = Var::from_tensor(&pixels).unwrap();
         let gradients = objective(&net, &var).unwrap().backward().unwrap();
         let (got, base) = (values(gradients.get(&var).unwrap()), values(&pixels));
+        assert!(got.iter().any(|gradient| gradient.abs() > 1e-4), "{name}: gradients too small to be compared");
+        let (centre, mut corners) = (objective(&net, &pixels).unwrap().to_scalar::<f64>().unwrap(), 0);
         for index in (0..base.len()).step_by(base.len() / 23) {
             let at = |offset: f64| {
                 let mut moved = base.clone();
@@ -86,13 +116,19 @@ fn gradients_match_central_differences() {
                 let moved = Tensor::from_vec(moved, pixels.dims(), &Device::Cpu).unwrap();
                 objective(&net, &moved).unwrap().to_scalar::<f64>().unwrap()
             };
-            let want = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            let (below, above) = ((centre - at(-STEP)) / STEP, (at(STEP) - centre) / STEP);
+            if (above - below).abs() > 2e-7 {
+                corners += 1; // a ReLU or a maximum turns over within the step, so there is nothing to compare with
+                continue;
+            }
+            let want = (above + below) / 2.0;
             assert!(
                 (got[index] - want).abs() < 1e-7,
                 "{name}, pixel {index}: {} but differences say {want}",
                 got[index]
             );
         }
+        assert!(corners <= 4, "{name}: {corners} of 23 pixels lie at a corner");
     }
 }
 
@@ -189,7 +225,8 @@ fn bfloat16_attacks_see_the_networks_gradient_but_for_rounding() {
 
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let cosine = dot(&exact, &rounded) / (dot(&exact, &exact) * dot(&rounded, &rounded)).sqrt();
-        assert!(cosine > 0.95 && cosine < 1.0 - 1e-9, "{name}: cosine {cosine}");
+        // Fifty narrow layers one behind the other round more than eighteen.
+        assert!(cosine > 0.9 && cosine < 1.0 - 1e-9, "{name}: cosine {cosine}");
         assert!(net.in_precision(Precision::F32).unwrap().is_none(), "f32 is what the net computes in");
     }
 }
@@ -276,7 +313,8 @@ fn running_statistics_take_part_but_are_not_trained() {
         let changed = if name == "layer2.1.bn1.running_var" { (tensor * 2.0).unwrap() } else { tensor.clone() };
         (name.to_owned(), changed)
     });
-    let other = EmbeddingNet::new("resnet18", Parameters::new(moved.collect())).unwrap();
+    let other =
+        EmbeddingNet::new("resnet18", Parameters::new(moved.collect())).unwrap().with_input(net.input()).unwrap();
     assert_ne!(values(&other.embed(&pixels).unwrap()), values(&net.embed(&pixels).unwrap()));
 }
 
@@ -329,6 +367,23 @@ fn widths_come_from_the_tensors_and_must_fit_together() {
     assert!(message(&|t| drop(t.remove("fc1.bias"))).contains("needs the parameter \"fc1.bias\""));
     assert!(message(&|t| drop(t.insert("fc3.bias".into(), zeros(&[1])))).contains("has no parameter \"fc3.bias\""));
     assert!(message(&|t| drop(t.insert("fc1.weight".into(), zeros(&[8, 195])))).contains("must be (outputs, 196)"));
+}
+
+#[test]
+fn a_network_takes_pictures_of_other_sides_where_its_layers_do() {
+    let input = |height, width| InputShape { channels: 3, height, width };
+
+    let net = narrow("squeezenet1_1", 27).with_input(input(40, 35)).unwrap();
+    let copies = [net.frozen().unwrap(), net.trainable().unwrap().0, net.to(&Device::Cpu, DType::F32).unwrap()];
+    for copy in &copies {
+        assert_eq!(copy.input(), input(40, 35));
+        assert_eq!(copy.embed(&pictures(2, input(40, 35), 28).to_dtype(copy.dtype()).unwrap()).unwrap().dims()[0], 2);
+    }
+    let refused = |net: EmbeddingNet, input| net.with_input(input).unwrap_err().to_string();
+    assert!(refused(net, input(31, 40)).contains("sides may be from 32 to 1024"));
+    assert!(refused(narrow("deit_tiny_patch16_224", 29), input(40, 48)).contains("multiples of 16"));
+    assert!(refused(narrow("c3f1", 30), input(32, 32)).contains("the usual ones only"));
+    assert!(refused(narrow("resnet18", 31), InputShape { channels: 1, ..input(32, 32) }).contains("(1, 32, 32)"));
 }
 
 #[test]

@@ -15,6 +15,14 @@ pub(super) fn he_normal(name: &str, weight_shape: &[usize]) -> [ParameterSpec; 1
     [trained(name, "weight", weight_shape, Init::Normal((2.0 / fan_out as f64).sqrt()))]
 }
 
+/// A convolution with a bias: weight normal with variance `gain` / fan_in, bias 0. A gain of 2 keeps the variance of
+/// activations through a ReLU.
+pub(super) fn scaled_normal(name: &str, weight_shape: &[usize], gain: f64) -> [ParameterSpec; 2] {
+    let fan_in: usize = weight_shape[1..].iter().product();
+    let init = Init::Normal((gain / fan_in as f64).sqrt());
+    [trained(name, "weight", weight_shape, init), trained(name, "bias", &weight_shape[..1], Init::Constant(0.0))]
+}
+
 /// Batch normalisation that starts as the identity.
 pub(super) fn batch_norm(name: &str, channels: usize) -> [ParameterSpec; 4] {
     let statistic = |suffix: &str, value: f64| ParameterSpec {
@@ -29,6 +37,16 @@ pub(super) fn batch_norm(name: &str, channels: usize) -> [ParameterSpec; 4] {
     ]
 }
 
+/// Layer normalisation that starts as the identity.
+pub(super) fn layer_norm(name: &str, features: usize) -> [ParameterSpec; 2] {
+    [trained(name, "weight", &[features], Init::Constant(1.0)), trained(name, "bias", &[features], Init::Constant(0.0))]
+}
+
+/// A parameter that is no weight or bias of a layer.
+pub(super) fn token(name: &str, shape: &[usize], init: Init) -> ParameterSpec {
+    ParameterSpec { name: name.to_owned(), shape: shape.to_vec(), init, trained: true }
+}
+
 fn trained(name: &str, suffix: &str, shape: &[usize], init: Init) -> ParameterSpec {
-    ParameterSpec { name: format!("{name}.{suffix}"), shape: shape.to_vec(), init, trained: true }
+    token(&format!("{name}.{suffix}"), shape, init)
 }

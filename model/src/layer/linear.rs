@@ -3,10 +3,10 @@
 use super::Layer;
 use crate::parameters::ParameterReader;
 use crate::{Precision, Result};
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 use holdfast_ops::{Pullback, Weight, linear, linear_with_pullback};
 
-/// x · weightᵀ + bias: (B, I) → (B, O), weight (O, I).
+/// x · weightᵀ + bias: (…, I) → (…, O), weight (O, I).
 pub(crate) struct Linear {
     weight: Weight,
     bias: Tensor,
@@ -32,12 +32,30 @@ impl Linear {
 
 impl Layer for Linear {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        linear(x, &self.weight, Some(&self.bias))
+        with_last_axis(x, &linear(&rows(x)?, &self.weight, Some(&self.bias))?)
     }
 
     fn differentiate(&self, x: &Tensor) -> candle_core::Result<(Tensor, Pullback)> {
-        let x = self.precision.round(x)?;
-        let (value, pullback) = linear_with_pullback(&x, &self.weight, Some(&self.bias))?;
-        Ok((value, self.precision.round_upstream(pullback)))
+        let input = x.shape().clone();
+        let (value, pullback) =
+            linear_with_pullback(&self.precision.round(&rows(x)?)?, &self.weight, Some(&self.bias))?;
+        let pullback = self.precision.round_upstream(pullback);
+        let back = move |gradient: &Tensor| pullback(&rows(gradient)?)?.reshape(input);
+        Ok((with_last_axis(x, &value)?, Box::new(back)))
     }
+}
+
+/// (…, I) → (rows, I)
+fn rows(x: &Tensor) -> candle_core::Result<Tensor> {
+    if x.rank() == 2 { Ok(x.clone()) } else { x.reshape(((), x.dim(D::Minus1)?)) }
+}
+
+/// (rows, O) → the leading axes of x, O
+fn with_last_axis(x: &Tensor, value: &Tensor) -> candle_core::Result<Tensor> {
+    if x.rank() == 2 {
+        return Ok(value.clone());
+    }
+    let mut shape = x.dims().to_vec();
+    shape[x.rank() - 1] = value.dim(1)?;
+    value.reshape(shape)
 }

@@ -4,28 +4,44 @@
 //! (B, H, W, C). Layers read their widths from the parameters and check them against each other.
 
 mod average_pool;
+mod concatenation;
 mod conv2d;
 mod conv2d_pool_relu;
 mod flatten;
 mod frozen_batch_norm;
+mod gelu;
+mod layer_norm;
 mod linear;
+mod margins;
 mod max_pool2d;
+mod patch_embedding;
 mod pixels;
 mod relu;
 mod residual;
+mod scale;
+mod self_attention;
 mod sequence;
+mod skip;
 
 pub(crate) use average_pool::AveragePool;
-pub(crate) use conv2d::Conv2d;
+pub(crate) use concatenation::Concatenation;
+pub(crate) use conv2d::{Border, Conv2d, Sliding};
 pub(crate) use conv2d_pool_relu::Conv2dPoolRelu;
 pub(crate) use flatten::Flatten;
 pub(crate) use frozen_batch_norm::{FrozenBatchNorm, Then};
+pub(crate) use gelu::Gelu;
+pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
-pub(crate) use max_pool2d::MaxPool2d;
+use margins::Margins;
+pub(crate) use max_pool2d::{MaxPool2d, MaxPool2dToTheEdge};
+pub(crate) use patch_embedding::PatchEmbedding;
 pub(crate) use pixels::Pixels;
-pub(crate) use relu::Relu;
+pub(crate) use relu::{Relu, Relu6};
 pub(crate) use residual::Residual;
+pub(crate) use scale::Scale;
+pub(crate) use self_attention::{FirstToken, SelfAttention};
 pub(crate) use sequence::Sequence;
+pub(crate) use skip::Skip;
 
 use candle_core::{Result, Tensor};
 use holdfast_ops::Pullback;
