@@ -6,9 +6,11 @@
 mod data;
 mod evaluation;
 mod overrides;
+mod weights;
 
 use std::num::NonZeroUsize;
 
+use holdfast_model::backbone::{self, Architecture};
 use serde::{Deserialize, Serialize};
 
 use crate::defense::DefenseConfig;
@@ -17,6 +19,7 @@ use crate::optimizer::AdamSettings;
 
 pub use data::{DataConfig, DataFormat, ToyShopConfig};
 pub use evaluation::EvaluationConfig;
+pub use weights::WeightsConfig;
 
 /// A training run.
 ///
@@ -40,6 +43,9 @@ pub use evaluation::EvaluationConfig;
 pub struct TrainConfig {
     /// The architecture of the net.
     pub backbone: String,
+    /// Pixels of a side of the square pictures that the net takes; absent for the backbone's usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_side: Option<usize>,
     /// Decides the first parameters, the batches and the triplets.
     pub seed: u64,
     /// Training steps.
@@ -55,6 +61,9 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Steps between two lines of progress.
     pub log_every: usize,
+    /// The published weights to start from; absent for fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsConfig>,
     /// What to train on.
     pub data: DataConfig,
     /// How a batch becomes a loss.
@@ -68,6 +77,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             backbone: "c2f2".to_owned(),
+            input_side: None,
             seed: 0,
             steps: 1000,
             pairs: 128,
@@ -75,6 +85,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             weight_decay: 1e-7,
             log_every: 10,
+            weights: None,
             data: DataConfig::default(),
             defense: DefenseConfig::default(),
             evaluation: EvaluationConfig::default(),
@@ -110,6 +121,7 @@ impl TrainConfig {
     /// [`Error::InvalidConfig`] with every problem.
     pub fn validate(&self) -> Result<()> {
         let mut problems = self.own_problems();
+        problems.extend(self.weights.iter().flat_map(WeightsConfig::problems));
         problems.extend(self.data.problems());
         problems.extend(self.defense.problems());
         problems.extend(self.evaluation.problems());
@@ -124,9 +136,13 @@ impl TrainConfig {
 
     fn own_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let backbones = holdfast_model::backbone::names();
-        if !backbones.contains(&self.backbone.as_str()) {
-            problems.push(format!("backbone \"{}\" is not known; known: {}", self.backbone, backbones.join(", ")));
+        match backbone::architecture(&self.backbone) {
+            Err(_) => problems.push(format!(
+                "backbone \"{}\" is not known; known: {}",
+                self.backbone,
+                backbone::names().join(", ")
+            )),
+            Ok(architecture) => problems.extend(self.problem_of_input_side(architecture)),
         }
         for (key, value) in [("steps", self.steps), ("pairs", self.pairs), ("log_every", self.log_every)] {
             if value == 0 {
@@ -140,6 +156,13 @@ impl TrainConfig {
             problems.push(format!("weight_decay must be 0 or above, got {}", self.weight_decay));
         }
         problems
+    }
+
+    fn problem_of_input_side(&self, architecture: &dyn Architecture) -> Option<String> {
+        let (side, usual) = (self.input_side?, architecture.input());
+        let fits = architecture.sides().allow(side, usual.height) && architecture.sides().allow(side, usual.width);
+        let rule = || format!("input_side of {} may be {}, got {side}", self.backbone, architecture.sides());
+        (!fits).then(rule)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong while a net is trained.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -43,6 +44,35 @@ pub enum Error {
     InvalidConfig {
         /// Every problem, not only the first.
         problems: Vec<String>,
+    },
+
+    /// No weight file is where the configuration says.
+    #[error("the weights {} are nowhere:{}\ngive an absolute path, or the folder that holds them with --shared", file.display(), looked_at(places))]
+    NoWeights {
+        /// The path in the configuration.
+        file: PathBuf,
+        /// Where it was looked for.
+        places: Vec<PathBuf>,
+    },
+
+    /// A weight file could not be downloaded.
+    #[error(
+        "{} of {repository} at commit {revision} is not in the cache and cannot be downloaded; without a network, put the \
+         file at {}, or name another copy with weights = {{ file = …, sha256 = … }}",
+        file.display(),
+        cached.display()
+    )]
+    Download {
+        /// The file in the repository.
+        file: PathBuf,
+        /// The repository.
+        repository: String,
+        /// Its commit.
+        revision: String,
+        /// Where the file would be kept.
+        cached: PathBuf,
+        /// What the client says.
+        source: Box<hf_hub::api::sync::ApiError>,
     },
 
     /// A batch is not made of labelled pairs.
@@ -118,6 +148,10 @@ fn bullets(problems: &[String]) -> String {
         write!(text, "\n  - {problem}").expect("writing to a String cannot fail. This is a bug.");
         text
     })
+}
+
+fn looked_at(places: &[PathBuf]) -> String {
+    bullets(&places.iter().map(|place| format!("no file {}", place.display())).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

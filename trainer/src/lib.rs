@@ -21,6 +21,7 @@
 //! | [`optimizer`] | how do the parameters move? |
 //! | [`random`] | which random numbers are for what? |
 //! | [`train`], [`step_log`] | what happens in a step, and what is told of it? |
+//! | [`weights`] | where do published weights lie? |
 //! | [`dataset`] | which pictures are there? |
 
 pub mod batch;
@@ -35,5 +36,6 @@ pub mod sampler;
 pub mod step_log;
 pub mod train;
 pub mod triplet;
+pub mod weights;
 
 pub use error::{Error, Result};

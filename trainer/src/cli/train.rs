@@ -7,16 +7,18 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use candle_core::DType;
+use candle_core::{DType, Device};
 use clap::Args;
 use holdfast_attack::Report;
 use holdfast_model::checkpoint::{self, DatasetFingerprint, NewCheckpoint};
 use holdfast_model::device::{device, device_name};
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::pretrained::Published;
+use holdfast_model::{Embedder, EmbeddingNet, InputShape};
 use holdfast_trainer::config::TrainConfig;
 use holdfast_trainer::dataset::Dataset;
 use holdfast_trainer::random::{Purpose, stream};
 use holdfast_trainer::train::{Trained, train};
+use holdfast_trainer::weights::{self, Hub};
 
 use super::interrupt::Interrupt;
 use super::scores::{self, Column};
@@ -52,6 +54,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
+    /// Folder in which a relative path of pretrained weights is looked for, if it is not beside the configuration.
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_SHARED")]
+    shared: Option<PathBuf>,
+
     /// Where to compute: cpu, cuda:N, or auto (CUDA if there is one).
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: String,
@@ -84,11 +90,10 @@ struct Run<'a> {
 /// # Errors
 /// If the configuration, the data or the device cannot be used, training fails, or the checkpoint cannot be written.
 pub fn run(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<Ending> {
-    let config = configuration(arguments)?;
+    let mut config = configuration(arguments)?;
     ensure_replaceable(&arguments.out)?;
     let device = device(&arguments.device)?;
-    let net =
-        EmbeddingNet::init(&config.backbone, &device, DType::F32, &mut stream(config.seed, Purpose::Initialisation))?;
+    let net = first_net(&mut config, arguments, &device)?;
     let splits = data::load(&config.data, net.input())?;
     let run = Run {
         config: &config,
@@ -119,6 +124,25 @@ pub fn run(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<Ending>
     run.save(&trained, Some(&report))?;
     run.tell(report, screen)?;
     Ok(Ending::Done)
+}
+
+/// The net before the first step: fresh, or with published weights, whose checksum then stands in the configuration.
+fn first_net(config: &mut TrainConfig, arguments: &Arguments, device: &Device) -> anyhow::Result<EmbeddingNet> {
+    let rng = &mut stream(config.seed, Purpose::Initialisation);
+    let net = match &mut config.weights {
+        None => EmbeddingNet::init(&config.backbone, device, DType::F32, rng)?,
+        Some(weights) => {
+            let folder = arguments.config.parent().unwrap_or(Path::new(""));
+            let path = weights::locate(weights, folder, arguments.shared.as_deref(), &Hub::from_environment())?;
+            let published = Published::read(&path, weights.sha256.as_deref())?;
+            weights.sha256 = Some(published.sha256().to_owned());
+            eprintln!("starting from {}", path.display());
+            EmbeddingNet::pretrained(&config.backbone, &published, device, DType::F32, rng)?
+        }
+    };
+    let Some(side) = config.input_side else { return Ok(net) };
+    let input = InputShape { height: side, width: side, ..net.input() };
+    Ok(net.with_input(input)?)
 }
 
 /// The training itself, with progress on stderr, until its last step or Ctrl-C.

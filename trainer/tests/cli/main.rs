@@ -4,6 +4,7 @@
 mod export;
 mod interrupt;
 mod nets;
+mod pretrained;
 mod wrong_input;
 
 use std::fs;
