@@ -24,7 +24,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
@@ -81,7 +81,7 @@ fn a_forbidden_edge_is_found() {
 }
 
 /// All `.rs` files below `folder`.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

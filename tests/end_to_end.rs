@@ -6,6 +6,8 @@
 
 // Which crate may know of which.
 mod architecture;
+// Which golden files are compared with.
+mod fixtures;
 
 mod flows {
     // A browser opens the page.

@@ -4,15 +4,33 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 
+/// How far a training has come: `done` of its `steps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps that have been made.
+    pub done: usize,
+    /// Steps of the whole training, at least 1 and more than are done.
+    pub steps: usize,
+}
+
+impl Progress {
+    /// The epoch under way, from 0, if the training is divided into this many of equal length.
+    #[must_use]
+    pub fn epoch(self, epochs: usize) -> usize {
+        self.done * epochs / self.steps
+    }
+}
+
 /// P pairs of pictures, rows `[anchor 0, positive 0, anchor 1, positive 1, …]`.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pixels: Tensor,
     labels: Vec<u32>,
+    progress: Progress,
 }
 
 impl Batch {
-    /// A batch from pixels (2P, C, H, W) in [0, 1] and one label a row.
+    /// The first batch of a training, from pixels (2P, C, H, W) in [0, 1] and one label a row.
     ///
     /// # Errors
     /// If there is no pair, the number of rows is odd, labels are missing, or a pair has two different labels.
@@ -30,7 +48,19 @@ impl Batch {
                 got: format!("a pair with the labels {} and {}", pair[0], pair[1]),
             });
         }
-        Ok(Self { pixels, labels })
+        Ok(Self { pixels, labels, progress: Progress { done: 0, steps: 1 } })
+    }
+
+    /// The same batch at another point of the training.
+    #[must_use]
+    pub fn at(self, progress: Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// How far the training had come before this batch.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress
     }
 
     /// The pictures: (2P, C, H, W).
@@ -74,5 +104,14 @@ mod tests {
             let error = batch(rows, labels).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
         }
+    }
+
+    #[test]
+    fn steps_divide_into_epochs_of_equal_length() {
+        let epochs = |steps| (0..steps).map(|done| Progress { done, steps }.epoch(3)).collect::<Vec<_>>();
+
+        assert_eq!(epochs(6), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(epochs(4), [0, 0, 1, 2]);
+        assert_eq!(epochs(1), [0]);
     }
 }

@@ -109,6 +109,7 @@ impl TrainConfig {
             return toml::from_str(text).map_err(unreadable);
         }
         let mut table: toml::Table = toml::from_str(text).map_err(unreadable)?;
+        spell_out_defense(&mut table, overrides);
         for (key, value) in overrides {
             overrides::apply(&mut table, key, value)?;
         }
@@ -166,6 +167,14 @@ impl TrainConfig {
     }
 }
 
+/// Makes a table of a defense written as one string, where a key below it is to be set.
+fn spell_out_defense(table: &mut toml::Table, overrides: &[(&str, &str)]) {
+    let below = overrides.iter().any(|(key, _)| key.trim().starts_with("defense."));
+    if below && let Some(name @ toml::Value::String(_)) = table.get("defense").cloned() {
+        table.insert("defense".to_owned(), toml::Table::from_iter([("name".to_owned(), name)]).into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +185,7 @@ mod tests {
     fn hardness_manipulation(config: &TrainConfig) -> &HardnessManipulationConfig {
         match &config.defense {
             DefenseConfig::HardnessManipulation(defense) => defense,
-            DefenseConfig::Vanilla(_) => panic!("not hardness manipulation"),
+            other => panic!("not hardness manipulation: {other:?}"),
         }
     }
 
@@ -199,10 +208,10 @@ mod tests {
 
         let defense = hardness_manipulation(&config);
         assert_eq!(defense.destination, Destination::Mined(Hardness::Semihard));
-        assert_eq!(defense.intra_class_structure, Some(IntraClassStructure { weight: 0.25 }));
+        assert_eq!(defense.intra_class_structure, Some(IntraClassStructure { weight: 0.25, margin: 0.0 }));
         assert_eq!((defense.pgd.epsilon, defense.pgd.alpha, defense.pgd.steps), (77.0 / 255.0, 12.0 / 255.0, 8));
         assert!(!defense.early_stop);
-        assert_eq!(config.defense.build().name(), "HM[S,M]&ICS");
+        assert_eq!(config.defense.build().name(), "HM[S,M]&ICS(lambda=0.25)");
         config.validate().unwrap();
     }
 
@@ -214,11 +223,16 @@ mod tests {
         };
 
         assert_eq!(read("\"gradual\"").unwrap(), "HM[S,gLGA]");
+        assert_eq!(read("{ gradual = { shape = \"square\" } }").unwrap(), "HM[S,g2]");
+        assert_eq!(read("{ gradual = { shape = \"square_root\", u = 2.2 } }").unwrap(), "HM[S,g1/2](u=2.2)");
+        assert_eq!(read("{ boosted = { mined = \"semihard\", xi = 0.3 } }").unwrap(), "HM[S,gB(M)](xi=0.3)");
         assert_eq!(read("{ mined = \"hardest\" }").unwrap(), "HM[S,H]");
         assert_eq!(read("{ constant = -0.1 }").unwrap(), "HM[S,-0.1]");
         assert_eq!(read("{ constant = 0 }").unwrap(), "HM[S,0]");
         assert!(read("{ constant = 0.0, mined = \"hardest\" }").is_err());
-        assert!(read("\"semihard\"").is_err());
+        for wrong in ["\"semihard\"", "\"mined\"", "-0.1", "{ gradual = { shap = \"square\" } }", "{ boosted = {} }"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -247,6 +261,23 @@ mod tests {
         assert_eq!(hardness_manipulation(&config).source, Hardness::Semihard);
         assert_eq!(hardness_manipulation(&config).destination, Destination::Constant(-0.2));
         assert_eq!(config.data.path.unwrap().to_str(), Some("some/folder"));
+    }
+
+    #[test]
+    fn an_override_names_a_defense_as_the_paper_does_or_changes_one_that_a_file_names_so() {
+        let budget = |config: &TrainConfig| match &config.defense {
+            DefenseConfig::Act(act) => act.pgd.steps,
+            other => panic!("not ACT: {other:?}"),
+        };
+        let table = "[defense]\nname = \"HM[S,gLGA]&ICS\"\npgd = { epsilon = \"8/255\", alpha = \"1/255\", steps = 8 }";
+
+        let whole = TrainConfig::from_toml(table, &[("defense", "ACT[R]")]).unwrap();
+        let name_alone = TrainConfig::from_toml(table, &[("defense.name", "ACT[R]")]).unwrap();
+        let margin = TrainConfig::from_toml("defense = \"ACT[M]\"", &[("defense.mining_margin", "0.2")]).unwrap();
+
+        assert_eq!((budget(&whole), budget(&name_alone)), (32, 8));
+        assert_eq!(margin.defense.build().name(), "ACT[M]");
+        assert!(matches!(margin.defense, DefenseConfig::Act(act) if act.mining_margin == 0.2));
     }
 
     #[test]

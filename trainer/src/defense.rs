@@ -1,22 +1,43 @@
 //! How a batch becomes a loss: the defenses, behind one trait and one registry.
 //!
 //! A new defense is a file with its settings and its [`Defense`], a variant of [`DefenseConfig`] and a line in
-//! [`DEFENSES`]; configuration, logging and the common tests follow from these.
+//! [`DEFENSES`]; configuration, logging and the common tests follow from these. [`notation`] knows the papers' names.
 
+pub mod act;
+pub mod amd;
+pub mod attacked_triplet;
+pub mod ca_tride;
+mod config;
+pub mod embedding_shift;
+pub mod est;
 pub mod gradual_adversary;
 pub mod hardness_manipulation;
+pub mod inner_attack;
 pub mod intra_class_structure;
+pub mod notation;
+pub mod rest;
+pub mod ses;
 pub mod vanilla;
 
 use candle_core::Tensor;
-use holdfast_model::EmbeddingNet;
+use holdfast_attack::Pgd;
+use holdfast_model::{EmbeddingNet, Precision};
 use rand::RngCore;
-use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::error::Result;
-use hardness_manipulation::{HardnessManipulation, HardnessManipulationConfig};
-use vanilla::{Vanilla, VanillaConfig};
+use crate::triplet::Embedded;
+use act::Act;
+use amd::Amd;
+use ca_tride::CaTride;
+use est::Est;
+use hardness_manipulation::HardnessManipulation;
+use inner_attack::Attacked;
+use rest::Rest;
+use ses::Ses;
+use vanilla::Vanilla;
+
+pub use config::DefenseConfig;
 
 /// Turns batches into losses, one training step after another.
 pub trait Defense: Send {
@@ -31,6 +52,19 @@ pub trait Defense: Send {
     /// # Errors
     /// If the net refuses the pictures, a miner finds nothing, or an inner attack meets a number that is not finite.
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss>;
+
+    /// The numbers that it carries from one step to the next, by name.
+    fn state(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// Takes up the numbers that [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// If they are not this defense's.
+    fn restore(&mut self, _state: &[(String, f64)]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The loss of one step and what an observer of the training wants to know about it.
@@ -44,8 +78,25 @@ pub struct StepLoss {
     pub intra_class: Option<f64>,
     /// How hard the triplets were.
     pub hardness: HardnessSummary,
-    /// How many pixel updates the inner attack made.
-    pub pgd_steps: usize,
+    /// The inner attack, where there was one.
+    pub attack: Option<Attacked>,
+}
+
+impl StepLoss {
+    /// The step of a defense whose loss is the triplet loss of the attacked triplets.
+    fn of_attacked(loss: Tensor, benign: &Embedded, attacked: &Embedded, attack: Attacked) -> Result<Self> {
+        Ok(Self {
+            triplet: mean(&loss)?,
+            loss,
+            intra_class: None,
+            hardness: HardnessSummary {
+                source: mean(&benign.hardness()?)?,
+                destination: None,
+                adversarial: Some(mean(&attacked.hardness()?)?),
+            },
+            attack: Some(attack),
+        })
+    }
 }
 
 /// Means over the batch of hardness d(a, p) − d(a, n), in [−2, 2].
@@ -53,56 +104,10 @@ pub struct StepLoss {
 pub struct HardnessSummary {
     /// Of the mined triplets, untouched.
     pub source: f64,
-    /// That the attack aimed for, where there was one.
+    /// That the attack aimed for, where it aimed for one.
     pub destination: Option<f64>,
     /// Of the attacked triplets, where there was an attack.
     pub adversarial: Option<f64>,
-}
-
-/// The settings of a defense: the table `[defense]`, whose `name` decides which other keys exist.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum DefenseConfig {
-    /// No defense.
-    Vanilla(VanillaConfig),
-    /// Hardness manipulation.
-    HardnessManipulation(HardnessManipulationConfig),
-}
-
-/// What each variant of [`DefenseConfig`] can do.
-pub trait Settings {
-    /// Every value that makes no sense, named by its key.
-    fn problems(&self) -> Vec<String>;
-
-    /// The defense in its state before the first step.
-    fn build(&self) -> Box<dyn Defense>;
-}
-
-impl DefenseConfig {
-    /// Every value that makes no sense, named by its key below `defense`.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        self.settings().problems()
-    }
-
-    /// The defense in its state before the first step.
-    #[must_use]
-    pub fn build(&self) -> Box<dyn Defense> {
-        self.settings().build()
-    }
-
-    fn settings(&self) -> &dyn Settings {
-        match self {
-            Self::Vanilla(settings) => settings,
-            Self::HardnessManipulation(settings) => settings,
-        }
-    }
-}
-
-impl Default for DefenseConfig {
-    fn default() -> Self {
-        Self::HardnessManipulation(HardnessManipulationConfig::default())
-    }
 }
 
 /// A defense as configuration knows it.
@@ -118,47 +123,33 @@ pub struct DefenseEntry {
 
 /// All defenses.
 pub static DEFENSES: &[DefenseEntry] = &[
-    DefenseEntry {
-        name: "vanilla",
-        description: Vanilla::DESCRIPTION,
-        default: || DefenseConfig::Vanilla(VanillaConfig::default()),
-    },
-    DefenseEntry {
-        name: "hardness_manipulation",
-        description: HardnessManipulation::DESCRIPTION,
-        default: || DefenseConfig::HardnessManipulation(HardnessManipulationConfig::default()),
-    },
+    entry("vanilla", Vanilla::DESCRIPTION, || DefenseConfig::Vanilla(Default::default())),
+    entry("est", Est::DESCRIPTION, || DefenseConfig::Est(Default::default())),
+    entry("rest", Rest::DESCRIPTION, || DefenseConfig::Rest(Default::default())),
+    entry("ses", Ses::DESCRIPTION, || DefenseConfig::Ses(Default::default())),
+    entry("act", Act::DESCRIPTION, || DefenseConfig::Act(Default::default())),
+    entry("amd", Amd::DESCRIPTION, || DefenseConfig::Amd(Default::default())),
+    entry("hardness_manipulation", HardnessManipulation::DESCRIPTION, || {
+        DefenseConfig::HardnessManipulation(Default::default())
+    }),
+    entry("ca_tride", CaTride::DESCRIPTION, || DefenseConfig::CaTride(Default::default())),
 ];
+
+const fn entry(name: &'static str, description: &'static str, default: fn() -> DefenseConfig) -> DefenseEntry {
+    DefenseEntry { name, description, default }
+}
+
+/// The published budget for 28×28 pictures.
+fn published_budget() -> Pgd {
+    Pgd { epsilon: 77.0 / 255.0, alpha: 3.0 / 255.0, steps: 32, precision: Precision::default() }
+}
+
+/// What is wrong with the budget of an inner attack.
+fn attack_problems(pgd: &Pgd) -> Vec<String> {
+    pgd.validate().err().map(|error| format!("defense.pgd: {error}")).into_iter().collect()
+}
 
 /// The mean of a tensor of any shape as an f64.
 pub(crate) fn mean(values: &Tensor) -> holdfast_model::Result<f64> {
     Ok(values.detach().to_dtype(candle_core::DType::F64)?.mean_all()?.to_scalar::<f64>()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_each_is_reachable_from_configuration() {
-        let names: BTreeSet<&str> = DEFENSES.iter().map(|entry| entry.name).collect();
-
-        assert_eq!(names.len(), DEFENSES.len());
-        for entry in DEFENSES {
-            let read: DefenseConfig = toml::from_str(&format!("name = \"{}\"", entry.name)).unwrap();
-            assert_eq!(read, (entry.default)());
-            assert!(read.problems().is_empty(), "{}: {:?}", entry.name, read.problems());
-        }
-    }
-
-    #[test]
-    fn an_unknown_defense_or_key_is_refused_with_the_known_ones() {
-        let unknown_name = toml::from_str::<DefenseConfig>("name = \"hope\"").unwrap_err().to_string();
-        let unknown_key = toml::from_str::<DefenseConfig>("name = \"vanilla\"\nepsilon = 0.1").unwrap_err().to_string();
-
-        assert!(unknown_name.contains("`hope`") && unknown_name.contains("`hardness_manipulation`"), "{unknown_name}");
-        assert!(unknown_key.contains("`epsilon`") && unknown_key.contains("`source`"), "{unknown_key}");
-    }
 }

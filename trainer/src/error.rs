@@ -39,6 +39,23 @@ pub enum Error {
         reason: String,
     },
 
+    /// A defense is not written as the papers do.
+    #[error(
+        "the defense \"{text}\" cannot be read: {reason}. Write a name ({names}) or the paper's notation: \
+         N/A[R], EST[R], REST[R], SES[R], ACT[R], AMD[R], HM[S,M], HM[S,-0.1], HM[S,gLGA]&ICS, CA-TRIDE. In brackets \
+         stands a miner (R random, M semihard, S softhard, D distance-weighted, H hardest); HM has a destination \
+         after it: a miner, a hardness, gLGA, g2, g1/2 or gB(M). Parameters: HM[S,gLGA](u=2.2), \
+         HM[S,gB(M)](xi=0.1), &ICS(lambda=0.05,gamma=0.2), CA-TRIDE(lambda=9.5)"
+    )]
+    Notation {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The registered defenses.
+        names: String,
+    },
+
     /// The configuration was read, and some of its values make no sense.
     #[error("the training configuration has {} problem(s):{}", problems.len(), bullets(problems))]
     InvalidConfig {
@@ -133,6 +150,15 @@ pub enum Error {
     EmbeddingNotFinite {
         /// The first such row.
         row: usize,
+    },
+
+    /// The state of a defense is not that of the configured one.
+    #[error(
+        "the training state lacks the number \"{name}\" of the defense, or it is not finite: it is the state of another defense"
+    )]
+    ForeignDefenseState {
+        /// The number's name.
+        name: &'static str,
     },
 
     /// A parameter did not take part in the loss.

@@ -8,7 +8,7 @@
 //!
 //! let config = TrainConfig::from_toml("[defense]\nname = \"vanilla\"\nsource = \"softhard\"", &[("steps", "20")])?;
 //! config.validate()?;
-//! assert_eq!(config.defense.build().name(), "vanilla[S]");
+//! assert_eq!(config.defense.build().name(), "N/A[S]");
 //! # Ok::<(), holdfast_trainer::Error>(())
 //! ```
 //!

@@ -42,7 +42,7 @@ impl StepLog {
             source_hardness: loss.hardness.source,
             destination_hardness: loss.hardness.destination,
             adversarial_hardness: loss.hardness.adversarial,
-            pgd_steps: loss.pgd_steps,
+            pgd_steps: loss.attack.as_ref().map_or(0, |attack| attack.objectives.len()),
             seconds: duration.as_secs_f64(),
             pictures,
         })

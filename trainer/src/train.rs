@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use holdfast_model::{Embedder, EmbeddingNet};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Progress};
 use crate::config::TrainConfig;
 use crate::dataset::Dataset;
 use crate::defense::{StepLoss, mean};
@@ -60,7 +60,8 @@ pub fn train(
         let started = Instant::now();
         let failed = |source| Error::Step { step, source: Box::new(source) };
 
-        let batch = gather(dataset, &sampler.next_batch(&mut sampling), &learner)?;
+        let progress = Progress { done: step - 1, steps: config.steps };
+        let batch = gather(dataset, &sampler.next_batch(&mut sampling), &learner)?.at(progress);
         let loss = defense.loss(&learner, &batch, &mut mining).and_then(finite).map_err(failed)?;
         optimizer.step(&loss.loss.backward()?).map_err(failed)?;
 

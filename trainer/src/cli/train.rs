@@ -37,7 +37,9 @@ Examples:
     holdfast-trainer train --config configs/train/toy-shop.toml --out nets/robust
   The same net without defense, to compare:
     holdfast-trainer train --config configs/train/toy-shop.toml --out nets/undefended \\
-      --set 'defense={ name = \"vanilla\" }'
+      --set 'defense=N/A[S]'
+  Any row of the papers' tables, in their notation:
+    holdfast-trainer train --config configs/train/fashion.toml --data PATH --out nets/act --set 'defense=ACT[R]'
   Fewer steps, a stronger inner attack:
     holdfast-trainer train --config configs/train/toy-shop.toml --out nets/try \\
       --set steps=50 defense.pgd.steps=16")]

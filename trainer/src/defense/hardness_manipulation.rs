@@ -12,91 +12,23 @@
 //! published code differ, this is the code.
 
 pub mod climb;
+mod config;
 
 use candle_core::Tensor;
-use holdfast_attack::{Pgd, Step};
-use holdfast_model::{Embedder, EmbeddingNet, Precision};
+use holdfast_model::{Embedder, EmbeddingNet};
 use rand::RngCore;
-use serde::{Deserialize, Serialize};
 
 use super::gradual_adversary;
-use super::intra_class_structure::{self, IntraClassStructure};
-use super::{Defense, HardnessSummary, Settings, StepLoss, mean};
+use super::inner_attack::{Attacked, Observer};
+use super::intra_class_structure;
+use super::{Defense, HardnessSummary, StepLoss, mean, notation};
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::miner::{Hardness, Mining, Triplets, rows};
+use crate::miner::{Mining, Triplets, rows};
 use crate::triplet::{Embedded, MARGIN};
-use climb::{Climb, Climbed, Coverage};
+use climb::{Climb, Coverage};
 
-/// How hard the attack makes the triplets.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Destination {
-    /// As hard as the batch's triplets of another miner, row by row.
-    Mined(Hardness),
-    /// As hard as this, in [−2, 2].
-    Constant(f64),
-    /// From −0.2 towards 0 as the adversarial loss falls (the linear gradual adversary).
-    #[doc(alias = "LGA")]
-    Gradual,
-}
-
-/// The settings of [`HardnessManipulation`].
-#[doc(alias = "HM")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HardnessManipulationConfig {
-    /// Which triplets to attack and train on.
-    pub source: Hardness,
-    /// How hard to make them: `"gradual"`, `{ mined = "semihard" }` or `{ constant = -0.1 }`.
-    pub destination: Destination,
-    /// The intra-class structure term; absent, there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub intra_class_structure: Option<IntraClassStructure>,
-    /// Whether the attack ends when an update no longer changes its objective by 1e-7.
-    pub early_stop: bool,
-    /// The attack's budget.
-    pub pgd: Pgd,
-}
-
-impl Default for HardnessManipulationConfig {
-    /// `HM[S,gLGA]` with the published budget for 28×28 pictures.
-    fn default() -> Self {
-        Self {
-            source: Hardness::Softhard,
-            destination: Destination::Gradual,
-            intra_class_structure: None,
-            early_stop: true,
-            pgd: Pgd { epsilon: 77.0 / 255.0, alpha: 3.0 / 255.0, steps: 32, precision: Precision::default() },
-        }
-    }
-}
-
-impl Settings for HardnessManipulationConfig {
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if let Err(error) = self.pgd.validate() {
-            problems.push(format!("defense.pgd: {error}"));
-        }
-        if let Destination::Constant(hardness) = self.destination
-            && !(-2.0..=2.0).contains(&hardness)
-        {
-            problems.push(format!("defense.destination.constant must be a hardness in [-2, 2], got {hardness}"));
-        }
-        if let Some(IntraClassStructure { weight }) = self.intra_class_structure
-            && !(weight.is_finite() && weight > 0.0)
-        {
-            problems.push(format!(
-                "defense.intra_class_structure.weight must be above 0, got {weight}; leave the table out for none"
-            ));
-        }
-        problems
-    }
-
-    fn build(&self) -> Box<dyn Defense> {
-        Box::new(HardnessManipulation::new(self.clone()))
-    }
-}
+pub use config::{Destination, HardnessManipulationConfig};
 
 /// Hardness manipulation and its one piece of state: the previous step's adversarial loss.
 #[derive(Clone, Debug)]
@@ -118,7 +50,7 @@ pub struct Manipulated {
     /// The hardness of the attacked triplets: (T).
     pub hardness: Tensor,
     /// The attack's run.
-    pub climbed: Climbed,
+    pub attack: Attacked,
 }
 
 impl HardnessManipulation {
@@ -170,19 +102,19 @@ impl HardnessManipulation {
         embeddings: &Tensor,
         source: &Triplets,
         destination: Option<&Tensor>,
-        observe: &mut dyn FnMut(&Step<'_>),
+        observe: &mut Observer<'_>,
     ) -> Result<Manipulated> {
         let stack = [&source.anchors[..], &source.positives, &source.negatives].concat();
         let benign = rows(pixels, &stack)?;
-        let climbed = match destination {
+        let attack = match destination {
             Some(destination) => {
                 let start = source.embedded(&embeddings.detach())?.hardness()?;
                 let climb = Climb::new(net, destination, self.coverage)?.starting_at(&start)?;
                 climb.run(&self.config.pgd, &benign, self.config.early_stop, observe)?
             }
-            None => Climbed { pixels: benign, objectives: Vec::new() },
+            None => Attacked::untouched(benign),
         };
-        let attacked = Embedded::split(&net.embed(&climbed.pixels)?)?;
+        let attacked = Embedded::split(&net.embed(&attack.pixels)?)?;
         let triplet = attacked.loss(MARGIN)?;
         self.previous_loss = mean(&triplet)?;
         let structure = self.structure(&source.embedded(embeddings)?, &attacked)?;
@@ -191,16 +123,17 @@ impl HardnessManipulation {
             intra_class: structure.as_ref().map(|(term, _)| mean(term)).transpose()?,
             loss: structure.map_or(Ok(triplet.clone()), |(term, weight)| &triplet + (term * weight)?)?,
             hardness: attacked.hardness()?.detach(),
-            climbed,
+            attack,
         })
     }
 
     /// The intra-class structure term and its weight, where there is one. The gradient flows through the benign
     /// anchors and positives too.
     fn structure(&self, benign: &Embedded, attacked: &Embedded) -> Result<Option<(Tensor, f64)>> {
-        let Some(IntraClassStructure { weight }) = self.config.intra_class_structure else { return Ok(None) };
-        let term = intra_class_structure::loss(&benign.anchors, &attacked.anchors, &benign.positives)?;
-        Ok(Some((term, weight)))
+        let Some(structure) = self.config.intra_class_structure else { return Ok(None) };
+        let term =
+            intra_class_structure::loss(&benign.anchors, &attacked.anchors, &benign.positives, structure.margin)?;
+        Ok(Some((term, structure.weight)))
     }
 
     /// The hardness to reach for each triplet: (T); none where source and destination come from the same miner.
@@ -215,13 +148,14 @@ impl HardnessManipulation {
             let triplets = embeddings.dim(0)? / 2;
             Ok(Some(Tensor::full(hardness, triplets, embeddings.device())?.to_dtype(embeddings.dtype())?))
         };
+        let mut mined =
+            |miner| -> Result<Tensor> { hardness_to_reach(source, &mining.draw(miner, MARGIN, rng)?, embeddings) };
         match self.config.destination {
             Destination::Mined(miner) if miner == self.config.source => Ok(None),
-            Destination::Mined(miner) => {
-                Ok(Some(hardness_to_reach(source, &mining.draw(miner, MARGIN, rng)?, embeddings)?))
-            }
+            Destination::Mined(miner) => Ok(Some(mined(miner)?)),
             Destination::Constant(hardness) => everywhere(hardness),
-            Destination::Gradual => everywhere(gradual_adversary::linear(self.previous_loss)),
+            Destination::Gradual(gradual) => everywhere(gradual.hardness(self.previous_loss)),
+            Destination::Boosted(boosted) => Ok(Some((mined(boosted.mined)? + boosted.boost(self.previous_loss))?)),
         }
     }
 }
@@ -243,14 +177,7 @@ pub fn hardness_to_reach(source: &Triplets, mined: &Triplets, embeddings: &Tenso
 
 impl Defense for HardnessManipulation {
     fn name(&self) -> String {
-        let source = self.config.source.letter();
-        let destination = match self.config.destination {
-            Destination::Mined(miner) => miner.letter().to_string(),
-            Destination::Constant(hardness) => hardness.to_string(),
-            Destination::Gradual => "gLGA".to_owned(),
-        };
-        let structure = if self.config.intra_class_structure.is_some() { "&ICS" } else { "" };
-        format!("HM[{source},{destination}]{structure}")
+        notation::hardness_manipulation(&self.config)
     }
 
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss> {
@@ -271,7 +198,7 @@ impl Defense for HardnessManipulation {
                 destination: destination.as_ref().map(mean).transpose()?,
                 adversarial: destination.as_ref().map(|_| mean(&step.hardness)).transpose()?,
             },
-            pgd_steps: step.climbed.objectives.len(),
+            attack: destination.map(|_| step.attack),
         })
     }
 }

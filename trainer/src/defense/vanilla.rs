@@ -5,7 +5,7 @@ use holdfast_model::{Embedder, EmbeddingNet};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
-use super::{Defense, HardnessSummary, Settings, StepLoss, mean};
+use super::{Defense, HardnessSummary, StepLoss, mean, notation};
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::miner::{Hardness, Mining, Triplets};
@@ -22,16 +22,6 @@ pub struct VanillaConfig {
 impl Default for VanillaConfig {
     fn default() -> Self {
         Self { source: Hardness::Random }
-    }
-}
-
-impl Settings for VanillaConfig {
-    fn problems(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn build(&self) -> Box<dyn Defense> {
-        Box::new(Vanilla::new(self.clone()))
     }
 }
 
@@ -62,14 +52,14 @@ impl Vanilla {
             loss,
             intra_class: None,
             hardness: HardnessSummary { source: mean(&embedded.hardness()?)?, destination: None, adversarial: None },
-            pgd_steps: 0,
+            attack: None,
         })
     }
 }
 
 impl Defense for Vanilla {
     fn name(&self) -> String {
-        format!("vanilla[{}]", self.config.source.letter())
+        notation::mined("N/A", self.config.source)
     }
 
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss> {

@@ -7,11 +7,10 @@ use holdfast_attack::Pgd;
 use holdfast_model::Embedder;
 use holdfast_model::testing::values;
 use holdfast_trainer::batch::Batch;
-use holdfast_trainer::defense::Defense;
-use holdfast_trainer::defense::hardness_manipulation::climb::{Climb, Climbed, Coverage};
-use holdfast_trainer::defense::hardness_manipulation::{
-    Destination, HardnessManipulation, HardnessManipulationConfig, hardness_to_reach,
-};
+use holdfast_trainer::defense::hardness_manipulation::climb::{Climb, Coverage};
+use holdfast_trainer::defense::hardness_manipulation::hardness_to_reach;
+use holdfast_trainer::defense::inner_attack::Attacked;
+use holdfast_trainer::defense::{StepLoss, notation};
 use holdfast_trainer::miner::{Hardness, Triplets};
 use holdfast_trainer::triplet::Embedded;
 use proptest::prelude::*;
@@ -75,7 +74,7 @@ fn steps_moved(benign: &Tensor, pixels: &[f64], pgd: &Pgd) -> Vec<usize> {
     anchors.map(farthest).map(|distance| (distance / pgd.alpha).round() as usize).collect()
 }
 
-fn climb(benign: &Tensor, destination: &[f64], pgd: &Pgd, coverage: Coverage) -> Climbed {
+fn climb(benign: &Tensor, destination: &[f64], pgd: &Pgd, coverage: Coverage) -> Attacked {
     let net = small_net(benign.dtype(), 11);
     let destination = Tensor::new(destination, &Device::Cpu).unwrap().to_dtype(benign.dtype()).unwrap();
     let start = Embedded::split(&net.embed(benign).unwrap()).unwrap().hardness().unwrap();
@@ -158,23 +157,66 @@ fn the_attack_sees_the_parameters_of_the_latest_update() {
     assert!((before - objective()).abs() > 1e-6);
 }
 
-#[test]
-fn the_same_miner_as_source_and_destination_attacks_nothing() {
+/// The first step of a defense in the paper's notation on a small batch.
+fn first_step(name: &str) -> StepLoss {
     let dataset = pictures(3, 4, 9);
     let rows: Vec<usize> = (0..12).collect();
     let batch = Batch::new(dataset.gather(&rows, &Device::Cpu, DType::F32).unwrap(), dataset.labels.clone()).unwrap();
-    let step = |destination: Destination| {
-        let config = HardnessManipulationConfig { destination, ..HardnessManipulationConfig::default() };
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        HardnessManipulation::new(config).loss(&small_net(DType::F32, 11), &batch, &mut rng).unwrap()
+    let mut defense = notation::parse(name).unwrap().build();
+    defense.loss(&small_net(DType::F32, 11), &batch, &mut ChaCha8Rng::seed_from_u64(1)).unwrap()
+}
+
+#[test]
+fn two_different_miners_attack_and_the_same_miner_twice_attacks_nothing() {
+    for source in Hardness::ALL.map(Hardness::letter) {
+        for destination in Hardness::ALL.map(Hardness::letter) {
+            let step = first_step(&format!("HM[{source},{destination}]"));
+
+            assert_eq!(step.attack.is_none(), source == destination, "{source}, {destination}");
+            assert_eq!(step.hardness.destination.is_none(), source == destination, "{source}, {destination}");
+            if let Some(adversarial) = step.hardness.adversarial {
+                assert!(adversarial >= step.hardness.source - 1e-4, "{source}, {destination}: {:?}", step.hardness);
+            }
+        }
+    }
+    let constant = first_step("HM[S,1]");
+    assert!(constant.hardness.adversarial.unwrap() > constant.hardness.source + 0.01, "{:?}", constant.hardness);
+}
+
+#[test]
+fn the_gradual_destinations_start_from_the_first_loss_and_their_own_u() {
+    let destination = |name| first_step(name).hardness.destination.unwrap();
+    let close = |name, expected: f64| {
+        let got: f64 = destination(name);
+        assert!((got - expected).abs() < 1e-6, "{name}: {got}, expected {expected}");
     };
 
-    let same = step(Destination::Mined(Hardness::Softhard));
-    let constant = step(Destination::Constant(1.0));
+    // The loss before the first step counts as 2.
+    for name in ["HM[S,gLGA]", "HM[S,g2]", "HM[S,g1/2]"] {
+        close(name, -0.2);
+    }
+    close("HM[S,gLGA](u=4)", -0.1);
+    close("HM[S,g2](u=4)", -0.05);
+    close("HM[S,g1/2](u=8)", -0.1);
+    close("HM[S,-0.15]", -0.15);
+    // Nothing is added to the mined hardness yet; half of 0.3 is, where 2 is half of u.
+    close("HM[S,gB(M)]", destination("HM[S,M]"));
+    close("HM[S,gB(M)](u=4,xi=0.3)", destination("HM[S,M]") + 0.15);
+}
 
-    assert_eq!((same.pgd_steps, same.hardness.destination, same.hardness.adversarial), (0, None, None));
-    assert!(constant.pgd_steps > 0);
-    assert!(constant.hardness.adversarial.unwrap() > constant.hardness.source + 0.01, "{:?}", constant.hardness);
+#[test]
+fn the_structure_term_enters_with_its_weight_and_its_margin() {
+    let plain = first_step("HM[S,gLGA]");
+    let total = |step: &StepLoss| values(&step.loss)[0];
+    for (name, weight) in [("HM[S,gLGA]&ICS(gamma=1.5)", 0.5), ("HM[S,gLGA]&ICS(gamma=1.5,lambda=0.05)", 0.05)] {
+        let step = first_step(name);
+        let term = step.intra_class.unwrap();
+
+        assert!(term > 0.5, "a margin of 1.5 leaves {term}");
+        assert!((total(&step) - total(&plain) - weight * term).abs() < 1e-5, "{name}");
+    }
+    assert!(first_step("HM[S,gLGA]&ICS").intra_class.unwrap() < 0.5);
+    assert_eq!(plain.intra_class, None);
 }
 
 #[test]

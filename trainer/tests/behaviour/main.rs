@@ -1,8 +1,11 @@
 //! What the parts of training promise, on a small net and pictures made up on the spot.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+mod ca_tride;
+mod configs;
 mod defenses;
 mod hardness_manipulation;
+mod notation;
 mod training;
 
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Hardness manipulation, step by step: objectives, pixels, hardness, losses and parameter gradients.
 
 use candle_core::{DType, Tensor};
-use holdfast_attack::{Pgd, Step};
+use holdfast_attack::Step;
+use holdfast_model::Embedder;
 use holdfast_model::testing::{Golden, assert_close, values};
-use holdfast_model::{Embedder, Precision};
-use holdfast_trainer::defense::gradual_adversary;
+use holdfast_trainer::defense::gradual_adversary::Gradual;
 use holdfast_trainer::defense::hardness_manipulation::climb::Coverage;
 use holdfast_trainer::defense::hardness_manipulation::{
     HardnessManipulation, HardnessManipulationConfig, Manipulated, hardness_to_reach,
@@ -13,7 +13,7 @@ use holdfast_trainer::defense::intra_class_structure::IntraClassStructure;
 use holdfast_trainer::miner::Triplets;
 use holdfast_trainer::triplet::Embedded;
 
-use crate::{RELATIVE, World, triplets};
+use crate::{RELATIVE, World, budget, gathered, pictures, triplets};
 
 /// Where the recorded run took its destination from.
 #[derive(Clone, Copy, PartialEq)]
@@ -99,7 +99,7 @@ impl Run {
             Destination::Gradual => {
                 // The file has no previous loss, but any destination of the function is one of these.
                 let hardness = golden.scalar(&format!("{prefix}HD"));
-                let again = gradual_adversary::linear(-hardness);
+                let again = Gradual::default().hardness(-hardness);
                 assert!((again - hardness).abs() < 1e-6, "{hardness} is no gradual destination");
                 Some(recorded.broadcast_as(source.len()).unwrap().contiguous().unwrap())
             }
@@ -121,12 +121,7 @@ impl Run {
     fn ours(&self, structure: Structure, coverage: Coverage) -> Result {
         let config = HardnessManipulationConfig {
             intra_class_structure: (structure == Structure::With).then(IntraClassStructure::default),
-            pgd: Pgd {
-                epsilon: self.golden.scalar(&self.key("cfg/eps")),
-                alpha: self.golden.scalar(&self.key("cfg/alpha")),
-                steps: self.golden.indices(&self.key("cfg/eta"))[0],
-                precision: Precision::F32,
-            },
+            pgd: budget(&self.golden, self.prefix),
             ..HardnessManipulationConfig::default()
         };
         let mut pixels_after = Vec::new();
@@ -143,7 +138,7 @@ impl Run {
     fn assert_pixels(&self, result: &Result) {
         let triplets = self.source.len();
         let compare = |name: &str, got: &Tensor| {
-            let (got, want) = (rows(got), rows(&self.golden.tensor(&self.key(name))));
+            let (got, want) = (pictures(got), pictures(&self.golden.tensor(&self.key(name))));
             for row in (0..3 * triplets).filter(|row| !self.ties[row % triplets]) {
                 assert_close(&format!("{name}, row {row}"), &got[row], &want[row], RELATIVE);
             }
@@ -154,12 +149,12 @@ impl Run {
                 compare(&name, pixels);
             }
         }
-        compare("x_final", &result.step.climbed.pixels);
+        compare("x_final", &result.step.attack.pixels);
     }
 
     /// Whether noise decided the ties as in the recorded run, so that sums over all triplets can be compared.
     fn ties_agree(&self, result: &Result) -> bool {
-        let (got, want) = (rows(&result.step.climbed.pixels), rows(&self.golden.tensor(&self.key("x_final"))));
+        let (got, want) = (pictures(&result.step.attack.pixels), pictures(&self.golden.tensor(&self.key("x_final"))));
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < RELATIVE;
         let agree = got.iter().zip(&want).all(|(got, want)| got.iter().zip(want).all(near));
         if !agree {
@@ -172,8 +167,8 @@ impl Run {
         let check = |name: &str, got: &[f64]| {
             assert_close(&self.key(name), got, &self.golden.f64s(&self.key(name)), RELATIVE);
         };
-        check("J", &result.step.climbed.objectives);
-        check("pgd_iterations_run", &[result.step.climbed.objectives.len() as f64]);
+        check("J", &result.step.attack.objectives);
+        check("pgd_iterations_run", &[result.step.attack.objectives.len() as f64]);
         check("HS_start", &values(&self.hardness_at_start()));
         check("HS_final", &values(&result.step.hardness));
         check("loss", &values(&result.step.loss));
@@ -186,33 +181,23 @@ impl Run {
     }
 
     fn hardness_at_start(&self) -> Tensor {
-        let parts = [&self.source.anchors, &self.source.positives, &self.source.negatives].map(|rows| {
-            let rows: Vec<u32> = rows.iter().map(|&row| u32::try_from(row).unwrap()).collect();
-            let rows = Tensor::new(rows, self.world.images.device()).unwrap();
-            self.world.images.index_select(&rows, 0).unwrap()
-        });
-        let embeddings = self.world.net.embed(&Tensor::cat(&parts, 0).unwrap()).unwrap();
+        let stack = [&self.source.anchors[..], &self.source.positives, &self.source.negatives].concat();
+        let embeddings = self.world.net.embed(&gathered(&self.world.images, &stack)).unwrap();
         Embedded::split(&embeddings).unwrap().hardness().unwrap()
     }
 
     /// float32 runs follow the recorded one but for single pixels whose gradient is about 0.
     fn assert_similar(&self, result: &Result) {
         let triplets = self.source.len();
-        let (got, want) = (rows(&result.step.climbed.pixels), rows(&self.golden.tensor(&self.key("x_final"))));
+        let (got, want) = (pictures(&result.step.attack.pixels), pictures(&self.golden.tensor(&self.key("x_final"))));
         let compared: Vec<usize> = (0..3 * triplets).filter(|row| !self.ties[row % triplets]).collect();
         let differing = |row: &usize| got[*row].iter().zip(&want[*row]).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
         let different: usize = compared.iter().map(differing).sum();
         let pixels: usize = compared.iter().map(|&row| want[row].len()).sum();
         assert!(different * 100 <= pixels, "{different} of {pixels} pixels differ in float32");
 
-        let (got, want) = (&result.step.climbed.objectives, self.golden.f64s(&self.key("J")));
+        let (got, want) = (&result.step.attack.objectives, self.golden.f64s(&self.key("J")));
         let both = got.len().min(want.len());
         assert_close("J in float32", &got[..both], &want[..both], 1e-3);
     }
-}
-
-/// The values of each picture.
-fn rows(tensor: &Tensor) -> Vec<Vec<f64>> {
-    let pictures = tensor.dim(0).unwrap();
-    values(tensor).chunks(tensor.elem_count() / pictures).map(<[f64]>::to_vec).collect()
 }

@@ -4,6 +4,8 @@
 //! (`HOLDFAST_GOLDEN`). Where a file is absent, the test says that it was skipped.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+mod ca_tride;
+mod defenses;
 mod hardness_manipulation;
 mod miners;
 mod optimizer;
@@ -13,8 +15,9 @@ mod vanilla;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
-use holdfast_model::EmbeddingNet;
-use holdfast_model::testing::{Golden, assert_tensors_close, golden_net};
+use holdfast_attack::Pgd;
+use holdfast_model::testing::{Golden, assert_tensors_close, golden_net, values};
+use holdfast_model::{EmbeddingNet, Precision};
 use holdfast_trainer::miner::Triplets;
 
 /// float64 throughout: an independent implementation agrees to 1e-10.
@@ -49,4 +52,26 @@ impl World {
 fn triplets(golden: &Golden, prefix: &str) -> Triplets {
     let indices = |part: &str| golden.indices(&format!("{prefix}/{part}"));
     Triplets { anchors: indices("anc"), positives: indices("pos"), negatives: indices("neg") }
+}
+
+/// The recorded budget.
+fn budget(golden: &Golden, prefix: &str) -> Pgd {
+    Pgd {
+        epsilon: golden.scalar(&format!("{prefix}cfg/eps")),
+        alpha: golden.scalar(&format!("{prefix}cfg/alpha")),
+        steps: golden.indices(&format!("{prefix}cfg/eta"))[0],
+        precision: Precision::F32,
+    }
+}
+
+/// The rows of a batch (B, …) at these indices.
+fn gathered(batch: &Tensor, rows: &[usize]) -> Tensor {
+    let rows: Vec<u32> = rows.iter().map(|&row| u32::try_from(row).unwrap()).collect();
+    batch.index_select(&Tensor::new(rows, batch.device()).unwrap(), 0).unwrap()
+}
+
+/// The values of each picture.
+fn pictures(tensor: &Tensor) -> Vec<Vec<f64>> {
+    let pictures = tensor.dim(0).unwrap();
+    values(tensor).chunks(tensor.elem_count() / pictures).map(<[f64]>::to_vec).collect()
 }

@@ -4,9 +4,10 @@
 use candle_core::{Tensor, Var};
 use holdfast_model::distance::normalize;
 use holdfast_model::testing::{Golden, assert_close, assert_tensors_close, values};
-use holdfast_trainer::defense::gradual_adversary as gradual;
+use holdfast_trainer::defense::gradual_adversary::{Boosted, DEFAULT_U, Gradual, Shape, normalized};
 use holdfast_trainer::defense::hardness_manipulation::climb::{mean_square, shortfall};
 use holdfast_trainer::defense::intra_class_structure;
+use holdfast_trainer::miner::Hardness;
 use holdfast_trainer::triplet::Embedded;
 
 use crate::{RELATIVE, triplets};
@@ -53,7 +54,7 @@ fn the_intra_class_structure_term_agrees() {
     let Some(golden) = Golden::open("primitives") else { return };
     let [a, attacked, p] = ["ics/a", "ics/a_adv", "ics/p"].map(|key| variable(&golden, key));
 
-    let term = intra_class_structure::loss(&a, &attacked, &p).unwrap();
+    let term = intra_class_structure::loss(&a, &attacked, &p, 0.0).unwrap();
     let weighted = (term * golden.scalar("ics/lambda")).unwrap();
 
     assert_close("ics/weighted_loss", &values(&weighted), &golden.f64s("ics/weighted_loss"), RELATIVE);
@@ -65,18 +66,19 @@ fn the_intra_class_structure_term_agrees() {
 fn the_gradual_functions_agree() {
     let Some(golden) = Golden::open("primitives") else { return };
     let losses = golden.f64s("ga/l_prev");
-    let compare = |key: &str, function: fn(f64) -> f64| {
+    let compare = |key: &str, function: &dyn Fn(f64) -> f64| {
         let got: Vec<f64> = losses.iter().map(|&loss| function(loss)).collect();
         assert_close(key, &got, &golden.f64s(key), RELATIVE);
     };
 
-    compare("ga/lbar", gradual::normalized);
-    compare("ga/g_lga", gradual::linear);
-    compare("ga/g_2", gradual::quadratic);
-    compare("ga/g_half", gradual::square_root);
+    compare("ga/lbar", &|loss| normalized(loss, DEFAULT_U));
+    for (key, shape) in [("ga/g_lga", Shape::Linear), ("ga/g_2", Shape::Square), ("ga/g_half", Shape::SquareRoot)] {
+        compare(key, &|loss| Gradual { shape, ..Gradual::default() }.hardness(loss));
+    }
+    let boosted = Boosted { mined: Hardness::Semihard, xi: 0.1, u: DEFAULT_U };
     let hardness = golden.f64s("ga/gB_HD");
     let boosted: Vec<f64> =
-        losses.iter().flat_map(|&loss| hardness.iter().map(move |&benign| gradual::boosted(benign, loss))).collect();
+        losses.iter().flat_map(|&loss| hardness.iter().map(move |&benign| benign + boosted.boost(loss))).collect();
     assert_close("ga/gB_out", &boosted, &golden.f64s("ga/gB_out"), RELATIVE);
 }
 

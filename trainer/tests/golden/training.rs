@@ -1,31 +1,23 @@
 //! Several training steps in a row: attack, loss, gradients, optimizer and the gradual adversary together.
 
 use candle_core::{DType, Tensor};
-use holdfast_attack::Pgd;
-use holdfast_model::Precision;
 use holdfast_model::testing::{Golden, assert_close, assert_tensors_close};
-use holdfast_trainer::defense::gradual_adversary;
+use holdfast_trainer::defense::gradual_adversary::Gradual;
 use holdfast_trainer::defense::hardness_manipulation::{HardnessManipulation, HardnessManipulationConfig};
 use holdfast_trainer::defense::intra_class_structure::IntraClassStructure;
 use holdfast_trainer::optimizer::{Adam, AdamSettings};
 
-use crate::{RELATIVE, World, triplets};
+use crate::{RELATIVE, World, budget, triplets};
 
 #[test]
 fn steps_of_gradual_hardness_manipulation_with_structure_lead_to_the_recorded_parameters() {
     let Some(golden) = Golden::open("train_hm_S_gLGA_ICS") else { return };
     let Some(world) = World::open(DType::F64) else { return };
-    let pgd = Pgd {
-        epsilon: golden.scalar("cfg/eps"),
-        alpha: golden.scalar("cfg/alpha"),
-        steps: golden.indices("cfg/eta")[0],
-        precision: Precision::F32,
-    };
     let settings =
         AdamSettings { learning_rate: golden.scalar("cfg/lr"), weight_decay: golden.scalar("cfg/weight_decay") };
     let mut defense = HardnessManipulation::new(HardnessManipulationConfig {
         intra_class_structure: Some(IntraClassStructure::default()),
-        pgd,
+        pgd: budget(&golden, ""),
         ..HardnessManipulationConfig::default()
     });
     let mut adam = Adam::new(world.parameters.clone(), settings).unwrap();
@@ -34,7 +26,7 @@ fn steps_of_gradual_hardness_manipulation_with_structure_lead_to_the_recorded_pa
     for (step, expected) in losses.iter().enumerate() {
         assert_close(&format!("l_prev before step {step}"), &[defense.previous_loss()], &[previous[step]], RELATIVE);
         let source = triplets(&golden, &format!("step{step}/src"));
-        let destination = gradual_adversary::linear(defense.previous_loss());
+        let destination = Gradual::default().hardness(defense.previous_loss());
         let destination = Tensor::full(destination, source.len(), world.images.device()).unwrap();
 
         let (net, images) = (&world.net, &world.images);
@@ -43,7 +35,7 @@ fn steps_of_gradual_hardness_manipulation_with_structure_lead_to_the_recorded_pa
         adam.step(&made.loss.backward().unwrap()).unwrap();
 
         let key = format!("step{step}/J");
-        assert_close(&key, &made.climbed.objectives, &golden.f64s(&key), RELATIVE);
+        assert_close(&key, &made.attack.objectives, &golden.f64s(&key), RELATIVE);
         let loss = made.loss.to_scalar::<f64>().unwrap();
         assert_close(&format!("loss of step {step}"), &[loss], &[*expected], RELATIVE);
     }

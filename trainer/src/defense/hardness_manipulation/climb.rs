@@ -6,9 +6,10 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use holdfast_attack::{Pgd, Step};
+use holdfast_attack::Pgd;
 use holdfast_model::{Embedder, EmbeddingNet, Result};
 
+use crate::defense::inner_attack::{Attacked, Observer};
 use crate::miner::rows;
 use crate::triplet::Embedded;
 
@@ -19,15 +20,6 @@ pub enum Coverage {
     Every,
     /// Those that have not arrived: the same pixels for less work.
     Moving,
-}
-
-/// The end of an attack.
-#[derive(Clone, Debug)]
-pub struct Climbed {
-    /// The attacked pictures `[anchors; positives; negatives]`: (3T, C, H, W), detached.
-    pub pixels: Tensor,
-    /// The objective J before each update that was made.
-    pub objectives: Vec<f64>,
 }
 
 /// An attack under way.
@@ -83,8 +75,8 @@ impl Climb {
         pgd: &Pgd,
         benign: &Tensor,
         early_stop: bool,
-        observe: &mut dyn FnMut(&Step<'_>),
-    ) -> holdfast_attack::Result<Climbed> {
+        observe: &mut Observer<'_>,
+    ) -> holdfast_attack::Result<Attacked> {
         const STANDSTILL: f64 = 1e-7;
         self.net = self.net.frozen_in(pgd.precision)?;
         let mut objectives: Vec<f64> = Vec::with_capacity(pgd.steps);
@@ -99,7 +91,7 @@ impl Climb {
                 _ => ControlFlow::Continue(()),
             }
         })?;
-        Ok(Climbed { pixels, objectives })
+        Ok(Attacked { benign: benign.clone(), pixels, objectives })
     }
 
     /// The objective J of these pixels (3T, C, H, W): a scalar, differentiable in them.
