@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor, Var};
 use holdfast_attack::{
-    ATTACKS, EvaluateOptions, Membership, Pictures, Profile, Queries, RankingAttack, attack_batch, evaluate,
+    ERS_ATTACKS, EvaluateOptions, Labelled, Pictures, Profile, Protocol, Queries, RankingAttack, Rules, TestSet,
+    attack_batch, evaluate,
 };
 use holdfast_model::{Embedder, EmbeddingNet, EmbeddingSet, InputShape};
 use rand::{Rng, SeedableRng};
@@ -28,7 +29,7 @@ fn main() {
     println!("{BACKBONE}, {QUERIES} queries, gallery of {GALLERY}, {threads} threads (milliseconds an update)");
     println!("net: {:.1} (median of {REPETITIONS})", world.net_part());
     println!("{:<8} {:>16} {:>22}", "attack", "loss (median)", format!("whole, of {STEPS} updates"));
-    for attack in ATTACKS {
+    for attack in ERS_ATTACKS {
         println!("{:<8} {:>16.2} {:>22.1}", attack.name(), world.loss_part(*attack), world.whole(*attack));
     }
     println!("evaluation of one batch, all attacks, with the gallery: {:.1} s", world.evaluation());
@@ -65,6 +66,10 @@ impl World {
         Self { net, pixels, gallery, labels, profile }
     }
 
+    fn rules(&self) -> Rules {
+        self.profile.rules().expect("a budget")
+    }
+
     fn batch(&self) -> Tensor {
         self.pixels.narrow(0, 0, QUERIES).expect("a batch")
     }
@@ -83,8 +88,9 @@ impl World {
     fn loss_part(&self, attack: &dyn RankingAttack) -> f64 {
         let start = self.gallery.embeddings.narrow(0, 0, QUERIES).expect("rows");
         let labels = &self.labels[..QUERIES];
-        let queries = Queries::new(start, Some(labels), Membership::InGallery, &self.gallery).expect("queries");
-        let aim = attack.aim(&queries, &self.gallery, &mut ChaCha8Rng::seed_from_u64(2)).expect("an aim");
+        let queries = Queries::new(start, Some(labels), Protocol::LeaveOneOut, &self.gallery).expect("queries");
+        let aim =
+            attack.aim(&queries, &self.gallery, &self.rules(), &mut ChaCha8Rng::seed_from_u64(2)).expect("an aim");
         let beside = self.batch().affine(0.8, 0.1).expect("pictures");
         let beside = self.net.embed(&beside).expect("embeddings").detach();
         median(|| {
@@ -96,18 +102,18 @@ impl World {
     /// One attack on the batch, all that belongs to it included.
     fn whole(&self, attack: &dyn RankingAttack) -> f64 {
         let (pixels, labels) = (self.batch(), Some(&self.labels[..QUERIES]));
-        let pictures = Pictures { pixels: &pixels, labels, membership: Membership::InGallery };
-        let pgd = self.profile.pgd().expect("a budget");
+        let pictures = Pictures { pixels: &pixels, labels, protocol: Protocol::LeaveOneOut };
         let rng = &mut ChaCha8Rng::seed_from_u64(2);
         let start = Instant::now();
-        attack_batch(&self.net, pictures, &self.gallery, attack, &pgd, rng).expect("an attack");
+        attack_batch(&self.net, pictures, &self.gallery, attack, &self.rules(), rng).expect("an attack");
         start.elapsed().as_secs_f64() * 1e3 / STEPS as f64
     }
 
     fn evaluation(&self) -> f64 {
-        let options = EvaluateOptions { profile: self.profile.clone(), queries: Some(QUERIES), seed: 1 };
+        let options = EvaluateOptions { profile: self.profile.clone(), queries: Some(QUERIES), seed: 1, sanity: 0 };
         let start = Instant::now();
-        evaluate(&self.net, &self.pixels, &self.labels, ATTACKS, &options, &mut |_, _, _| ()).expect("a report");
+        let set = TestSet::LeaveOneOut(Labelled { pixels: &self.pixels, labels: &self.labels });
+        evaluate(&self.net, &set, ERS_ATTACKS, &options, &mut |_, _, _| ()).expect("a report");
         start.elapsed().as_secs_f64()
     }
 }

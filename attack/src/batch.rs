@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use holdfast_model::{Embedder, EmbeddingSet, distance};
 use rand::RngCore;
 
-use crate::attacks::{Aim, Outcome, RankingAttack, Role};
+use crate::attacks::{Aim, Knowledge, Outcome, RankingAttack, Role};
 use crate::pgd::Observer;
 use crate::tensors::{ensure_finite, values_f64};
-use crate::{Error, Membership, Pgd, Queries, Result};
+use crate::{Error, Pgd, Protocol, Queries, Result, Rules};
 
 /// The pictures to attack.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Pictures<'a> {
     /// True labels, one a picture, where known.
     pub labels: Option<&'a [u32]>,
     /// Whether they are items of the gallery too.
-    pub membership: Membership,
+    pub protocol: Protocol,
 }
 
 /// A batch after an attack.
@@ -37,6 +37,8 @@ pub struct AttackedBatch {
     /// R@1 of the perturbed pictures in percent, 0 or 100 each; absent without labels, and for candidate attacks,
     /// which do not perturb a query.
     pub recall_at_1: Option<Vec<f64>>,
+    /// Pictures that the net was asked about for each picture attacked; absent where the attacker saw gradients.
+    pub model_queries: Option<usize>,
     /// The same readings before the attack.
     pub benign: Benign,
 }
@@ -52,7 +54,7 @@ pub struct Benign {
     pub recall_at_1: Option<Vec<f64>>,
 }
 
-/// Attacks a batch against a clean gallery (N, D): targets are drawn once, then pursued with `pgd`.
+/// Attacks a batch against a clean gallery (N, D): targets are drawn once, then pursued.
 ///
 /// # Errors
 /// If labels are missing where the attack needs them, the gallery is too small for it, or any loss, gradient or
@@ -62,12 +64,12 @@ pub fn attack_batch(
     pictures: Pictures<'_>,
     gallery: &EmbeddingSet,
     attack: &dyn RankingAttack,
-    pgd: &Pgd,
+    rules: &Rules,
     rng: &mut dyn RngCore,
 ) -> Result<AttackedBatch> {
     let clean = embedder.embed(pictures.pixels)?.detach();
-    let queries = Queries::new(clean, pictures.labels, pictures.membership, gallery)?;
-    attack_queries(embedder, pictures.pixels, &queries, gallery, attack, pgd, rng)
+    let queries = Queries::new(clean, pictures.labels, pictures.protocol, gallery)?;
+    attack_queries(embedder, pictures.pixels, &queries, gallery, attack, rules, rng)
 }
 
 /// [`attack_batch`] on pixels (B, C, H, W) whose clean embeddings were measured before: several attacks on one batch
@@ -81,14 +83,17 @@ pub fn attack_queries(
     queries: &Queries,
     gallery: &EmbeddingSet,
     attack: &dyn RankingAttack,
-    pgd: &Pgd,
+    rules: &Rules,
     rng: &mut dyn RngCore,
 ) -> Result<AttackedBatch> {
     if attack.needs_labels() && (queries.labels.is_none() || gallery.labels.is_none()) {
         return Err(Error::LabelsMissing { attack: attack.name() });
     }
-    let aim = attack.aim(queries, gallery, rng)?;
-    let pursuit = pursue(embedder, pixels, aim.as_ref(), pgd, &mut |_| ControlFlow::Continue(()))?;
+    let aim = attack.aim(queries, gallery, rules, rng)?;
+    let pursuit = match attack.knowledge() {
+        Knowledge::WhiteBox => pursue(embedder, pixels, aim.as_ref(), &rules.pgd, &mut |_| ControlFlow::Continue(()))?,
+        Knowledge::BlackBox => pursue_blindly(embedder, pixels, aim.as_ref(), rules, rng)?,
+    };
     let before = queries.untouched(gallery);
     let after = queries.reached(pursuit.embeddings, pursuit.before_last_step, gallery)?;
 
@@ -99,6 +104,7 @@ pub fn attack_queries(
         embedding_shift: values_f64(&distance::pairwise_distance(&after.embeddings, &queries.embeddings)?)?,
         embeddings: after.embeddings,
         recall_at_1: after.recall_at_1.filter(|_| is_query),
+        model_queries: pursuit.model_queries,
         benign: Benign {
             outcomes: aim.outcomes(&before)?,
             embeddings: before.embeddings,
@@ -116,6 +122,8 @@ pub struct Pursuit {
     pub embeddings: Tensor,
     /// The embeddings one update earlier (B, D).
     pub before_last_step: Tensor,
+    /// Pictures that the net was asked about for each picture; absent where gradients were seen.
+    pub model_queries: Option<usize>,
 }
 
 /// Descends from `pixels` (B, C, H, W) towards an aim whose targets are chosen already.
@@ -146,5 +154,35 @@ pub fn pursue(
     let embeddings = embedder.embed(&perturbed)?.detach();
     ensure_finite(&embeddings, "the final embedding", updates)?;
     let before_last_step = before_last_step.expect("PGD evaluates its loss at least once. This is a bug.");
-    Ok(Pursuit { pixels: perturbed, embeddings, before_last_step })
+    Ok(Pursuit { pixels: perturbed, embeddings, before_last_step, model_queries: None })
+}
+
+/// [`pursue`] without gradients: they are estimated by `rules.nes` from what the embedder answers, in its own
+/// arithmetic, as long as the query budget lasts.
+///
+/// # Errors
+/// As [`pursue`].
+pub fn pursue_blindly(
+    embedder: &dyn Embedder,
+    pixels: &Tensor,
+    aim: &dyn Aim,
+    rules: &Rules,
+    rng: &mut dyn RngCore,
+) -> Result<Pursuit> {
+    if let Some(problem) = rules.problems().into_iter().next() {
+        return Err(problem);
+    }
+    let nes = rules.nes;
+    let pgd = Pgd { steps: nes.updates(rules.pgd.steps), ..rules.pgd };
+    let embed = |pixels: &Tensor| Ok::<_, Error>(embedder.embed(pixels)?.detach());
+    let mut previous = pixels.clone();
+    let mut estimate = |pixels: &Tensor, step: usize| {
+        previous = pixels.clone();
+        nes.estimate(pixels, &mut |probes| aim.losses(step, &embed(probes)?), step, rng)
+    };
+    let perturbed = pgd.descend(pixels, &mut estimate, &mut |_| ControlFlow::Continue(()))?;
+    let embeddings = embed(&perturbed)?;
+    ensure_finite(&embeddings, "the final embedding", pgd.steps)?;
+    let (before_last_step, model_queries) = (embed(&previous)?, Some(pgd.steps * nes.samples));
+    Ok(Pursuit { pixels: perturbed, embeddings, before_last_step, model_queries })
 }

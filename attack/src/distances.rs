@@ -3,6 +3,9 @@
 use candle_core::{DType, Tensor};
 use holdfast_model::distance::distance_matrix;
 
+use holdfast_ops::DistanceLoss;
+use rayon::prelude::*;
+
 use crate::Result;
 
 /// Distances of B queries to N gallery items.
@@ -28,6 +31,12 @@ impl Distances {
     #[must_use]
     pub fn row(&self, query: usize) -> &[f64] {
         &self.values[query * self.items..][..self.items]
+    }
+
+    /// What a loss makes of each query's distances.
+    pub(crate) fn terms(&self, loss: &impl DistanceLoss) -> Vec<f64> {
+        let term = |(query, distances): (usize, &[f64])| loss.term(query, distances, &mut vec![0.0; self.items]);
+        self.values.par_chunks(self.items).enumerate().map(term).collect()
     }
 
     /// B, the number of queries.

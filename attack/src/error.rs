@@ -124,6 +124,18 @@ pub enum Error {
         items: usize,
     },
 
+    /// A query that nothing could answer rightly.
+    #[error(
+        "query {query} is of class {label}, of which the gallery holds no picture, so it can find nothing; \
+         add one to the gallery, or drop the query"
+    )]
+    NoMatch {
+        /// Its row.
+        query: usize,
+        /// Its class number.
+        label: u32,
+    },
+
     /// A batch that is not the one whose targets were chosen.
     #[error("an aim at the targets of {targets} pictures was given {pictures}; choose targets for the batch at hand")]
     Batch {

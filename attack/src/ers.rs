@@ -11,20 +11,21 @@ use crate::{Error, Result};
 /// The ten terms. The list is closed: another attack never changes what the score means.
 pub const ERS_TERMS: [&str; 10] = ["CA+", "CA-", "QA+", "QA-", "TMA", "ES:D", "ES:R", "LTM", "GTM", "GTT"];
 
-/// The score of a mean raw outcome (percent, cosine or distance), or nothing for a name that is neither a term nor the
-/// corrected form of one.
+/// The score of a mean raw outcome (percent, cosine or distance), or nothing for a name that no attack reports.
+///
+/// Outcomes of attacks outside the score are scored as the terms that they resemble.
 ///
 /// Not clipped: above 100 or below 0 where the attack backfires.
 #[must_use]
 pub fn score(name: &str, raw_mean: f64) -> Option<f64> {
     match name {
         // A rank of 50 % is what a random position would give.
-        "CA+" | "QA+" => Some(2.0 * raw_mean),
-        "CA-" | "QA-" => Some(100.0 - raw_mean),
+        "CA+" | "QA+" | "SPQA+" => Some(2.0 * raw_mean),
+        "CA-" | "QA-" | "SPQA-" => Some(100.0 - raw_mean),
         "TMA" => Some(100.0 * (1.0 - raw_mean)),
         // No two points of the unit sphere are farther apart than 2.
-        "ES:D" => Some(100.0 * (2.0 - raw_mean) / 2.0),
-        "ES:R" | "LTM" | "GTM" | "GTM:corrected" | "GTT" => Some(raw_mean),
+        "ES:D" | "NES:D" => Some(100.0 * (2.0 - raw_mean) / 2.0),
+        "ES:R" | "NES:R" | "LTM" | "GTM" | "GTT" => Some(raw_mean),
         _ => None,
     }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
-use holdfast_model::{Embedder, EmbeddingSet, metrics};
+use holdfast_model::metrics::Retrieval;
+use holdfast_model::{Embedder, EmbeddingSet};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::attacks::{RankingAttack, mean};
-use crate::tensors::ensure_finite;
+use crate::clustering::normalized_mutual_information_of_clusters;
+use crate::retrieval::{self, retrieval};
+use crate::sanity::{self, Sanity, chance_recall_at_1};
 use crate::{
-    AttackScore, AttackedBatch, Averaging, ERS_TERMS, Error, Membership, Profile, Queries, Report, Result,
-    attack_queries, ers, score,
+    AttackScore, AttackedBatch, Averaging, ERS_TERMS, Error, Labelled, Profile, Protocol, Queries, Report, Result,
+    TestSet, attack_queries, ers, score,
 };
 
 /// What to measure.
@@ -23,89 +25,98 @@ pub struct EvaluateOptions {
     pub queries: Option<usize>,
     /// Determines the targets.
     pub seed: u64,
+    /// How many of these to look at for signs that robustness is not real, see [`mod@sanity`]; 0 for none.
+    pub sanity: usize,
 }
 
-/// Called with a stage ("gallery", or an attack's name), the pictures done and the pictures to do. Attacks take turns:
-/// each batch of pictures meets all of them before the next batch does.
+/// Called with a stage ("gallery", "queries", an attack's name, or "sanity"), the pictures done and the pictures to do.
+/// Attacks take turns: each batch of pictures meets all of them before the next batch does.
 pub type Progress<'a> = dyn FnMut(&str, usize, usize) + 'a;
 
-/// Measures an embedder on a labelled set (N, C, H, W) that is its own gallery, each picture excluded from its results.
+/// Measures an embedder on labelled pictures: all queries untouched, then the first of them under attack.
 ///
 /// The gallery stays clean. Targets depend on the seed, the attack and the batch number only, so that a run of one
 /// attack repeats its part of a run of all.
 ///
 /// # Errors
-/// If the set is empty or labels do not match it, an attack cannot be mounted on it, or anything is not finite.
+/// If a set is empty or labels do not match it, a query has no picture of its class to find, an attack cannot be
+/// mounted, or anything is not finite.
 ///
 /// Source: the evaluation of robrank, arXiv 2106.03614.
 pub fn evaluate(
     embedder: &dyn Embedder,
-    pixels: &Tensor,
-    labels: &[u32],
+    set: &TestSet<'_>,
     attacks: &[&dyn RankingAttack],
     options: &EvaluateOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Report> {
-    let pictures = pixels.dim(0)?;
-    if pictures != labels.len() {
-        return Err(Error::LabelCount { pictures, labels: labels.len() });
-    }
-    let queries = options.queries.unwrap_or(pictures).min(pictures);
-    if queries == 0 {
+    set.check()?;
+    options.profile.rules()?;
+    let attacked = options.queries.unwrap_or(usize::MAX).min(set.queries().labels.len());
+    if attacked == 0 {
         return Err(Error::Empty { what: "query" });
     }
-    options.profile.pgd()?;
+    let batch = options.profile.batch;
+    let gallery = retrieval::embed(embedder, set.gallery(), batch, "gallery", progress)?;
+    let queries = match set.protocol() {
+        Protocol::LeaveOneOut => gallery.clone(),
+        Protocol::QueryGallery => retrieval::embed(embedder, set.queries(), batch, "queries", progress)?,
+    };
+    let benign = retrieval(&queries, &gallery, set.protocol())?;
+    let under_attack = UnderAttack { embedder, pictures: set.queries(), gallery: &gallery, protocol: set.protocol() };
+    let scores = measure(&under_attack, attacked, attacks, options, progress)?;
+    let mut report = summarise(&benign, &under_attack, attacked, scores, options)?;
+    report.sanity = doubt(embedder, set, &report, options, progress)?;
+    Ok(report)
+}
 
-    let gallery = embed_gallery(embedder, pixels, labels, options.profile.batch, progress)?;
-    let set = Attacked { embedder, pixels, labels, gallery: &gallery };
-    let scores = measure(&set, queries, attacks, options, progress)?;
-    summarise(&gallery, queries, scores, options)
+/// Looks for signs that the robustness in a report is not real.
+fn doubt(
+    embedder: &dyn Embedder,
+    set: &TestSet<'_>,
+    report: &Report,
+    options: &EvaluateOptions,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Sanity>> {
+    let queries = options.sanity.min(report.queries).min(options.profile.batch);
+    if queries == 0 {
+        return Ok(None);
+    }
+    progress("sanity", 0, queries);
+    let pixels = set.queries().pixels.narrow(0, 0, queries)?;
+    let chance = chance_recall_at_1(set.queries(), set.gallery(), set.protocol());
+    let mut rng = stream(options.seed, "sanity", 0);
+    let measured = sanity::measure(embedder, &pixels, &options.profile.rules()?, chance, &mut rng)?;
+    progress("sanity", queries, queries);
+    Ok(Some(Sanity { queries, measured, flags: measured.flags(report.recall_at_1, report.ers) }))
 }
 
 /// The pictures under attack and what they are searched in.
-struct Attacked<'a> {
+struct UnderAttack<'a> {
     embedder: &'a dyn Embedder,
-    pixels: &'a Tensor,
-    labels: &'a [u32],
+    pictures: Labelled<'a>,
     gallery: &'a EmbeddingSet,
-}
-
-fn embed_gallery(
-    embedder: &dyn Embedder,
-    pixels: &Tensor,
-    labels: &[u32],
-    batch: usize,
-    progress: &mut Progress<'_>,
-) -> Result<EmbeddingSet> {
-    let mut embeddings = Vec::new();
-    for start in (0..labels.len()).step_by(batch) {
-        let size = batch.min(labels.len() - start);
-        let rows = embedder.embed(&pixels.narrow(0, start, size)?)?.detach();
-        ensure_finite(&rows, "the gallery", 0)?;
-        embeddings.push(rows);
-        progress("gallery", start + size, labels.len());
-    }
-    Ok(EmbeddingSet::new(Tensor::cat(&embeddings, 0)?, Some(labels.to_vec()))?)
+    protocol: Protocol,
 }
 
 /// All attacks on the first `queries` pictures, batch by batch: a batch is embedded and placed in the gallery once.
 fn measure(
-    set: &Attacked<'_>,
+    set: &UnderAttack<'_>,
     queries: usize,
     attacks: &[&dyn RankingAttack],
     options: &EvaluateOptions,
     progress: &mut Progress<'_>,
 ) -> Result<BTreeMap<String, AttackScore>> {
-    let (batch, pgd) = (options.profile.batch, options.profile.pgd()?);
+    let (batch, rules) = (options.profile.batch, options.profile.rules()?);
     let mut tallies: Vec<Tally> = attacks.iter().map(|_| Tally::default()).collect();
     for (number, start) in (0..queries).step_by(batch).enumerate() {
         let size = batch.min(queries - start);
-        let (pixels, labels) = (set.pixels.narrow(0, start, size)?, &set.labels[start..start + size]);
+        let (pixels, labels) = (set.pictures.pixels.narrow(0, start, size)?, &set.pictures.labels[start..start + size]);
         let clean = set.embedder.embed(&pixels)?.detach();
-        let standing = Queries::new(clean, Some(labels), Membership::InGallery, set.gallery)?;
+        let standing = Queries::new(clean, Some(labels), set.protocol, set.gallery)?;
         for (&attack, tally) in attacks.iter().zip(&mut tallies) {
             let mut rng = stream(options.seed, attack.name(), number as u64);
-            tally.add(&attack_queries(set.embedder, &pixels, &standing, set.gallery, attack, &pgd, &mut rng)?);
+            tally.add(&attack_queries(set.embedder, &pixels, &standing, set.gallery, attack, &rules, &mut rng)?);
             progress(attack.name(), start + size, queries);
         }
     }
@@ -130,6 +141,7 @@ struct Tally {
     outcomes: BTreeMap<&'static str, Vec<f64>>,
     recall_at_1: Vec<f64>,
     embedding_shift: Vec<f64>,
+    model_queries: Option<usize>,
 }
 
 impl Tally {
@@ -139,6 +151,7 @@ impl Tally {
         }
         self.recall_at_1.extend(batch.recall_at_1.as_deref().map(mean));
         self.embedding_shift.push(mean(&batch.embedding_shift));
+        self.model_queries = batch.model_queries;
     }
 
     fn scores(&self) -> Result<Vec<(String, AttackScore)>> {
@@ -148,35 +161,48 @@ impl Tally {
             let raw = mean(means);
             let unknown = || Error::Unknown { kind: "score term", name: name.to_owned(), known: ERS_TERMS.join(", ") };
             let score = score(name, raw).ok_or_else(unknown)?;
-            Ok((name.to_owned(), AttackScore { raw, score, recall_at_1, embedding_shift }))
+            let model_queries = self.model_queries;
+            Ok((name.to_owned(), AttackScore { raw, score, recall_at_1, embedding_shift, model_queries }))
         });
         scored.collect()
     }
 }
 
 fn summarise(
-    gallery: &EmbeddingSet,
+    benign: &Retrieval,
+    set: &UnderAttack<'_>,
     queries: usize,
     attacks: BTreeMap<String, AttackScore>,
     options: &EvaluateOptions,
 ) -> Result<Report> {
     let batch = options.profile.batch;
-    let retrieval = metrics::retrieval(gallery)?;
-    let first: Vec<f64> = retrieval.ranks[..queries].iter().map(|&rank| if rank == 0 { 100.0 } else { 0.0 }).collect();
+    let first: Vec<f64> = benign.ranks[..queries].iter().map(|&rank| if rank == 0 { 100.0 } else { 0.0 }).collect();
     let terms = attacks.iter().map(|(name, attack)| (name.clone(), attack.score)).collect();
+    let ranks: Vec<f64> = benign.ranks.iter().map(|&rank| rank as f64).collect();
+    let shared = normalized_mutual_information_of_clusters(set.gallery, &mut stream(options.seed, "clusters", 0))?;
     Ok(Report {
         profile: options.profile.clone(),
+        protocol: set.protocol,
         seed: options.seed,
-        gallery: retrieval.ranks.len(),
+        gallery: set.gallery.len(),
         queries,
         averaging: Averaging::BatchMeans,
-        recall_at_1: 100.0 * retrieval.recall_at_over_batches(1, batch),
-        recall_at_2: 100.0 * retrieval.recall_at_over_batches(2, batch),
-        mean_average_precision: 100.0 * retrieval.mean_average_precision_over_batches(batch),
-        queries_recall_at_1: mean(&first.chunks(batch).map(mean).collect::<Vec<_>>()),
+        recall_at_1: 100.0 * benign.recall_at_over_batches(1, batch),
+        recall_at_2: 100.0 * benign.recall_at_over_batches(2, batch),
+        mean_average_precision: 100.0 * benign.mean_average_precision_over_batches(batch),
+        mean_average_precision_at_10: Some(100.0 * benign.mean_average_precision_at_10_over_batches(batch)),
+        mean_rank: Some(mean_of_batch_means(&ranks, batch)),
+        normalized_mutual_information: Some(100.0 * shared),
+        queries_recall_at_1: mean_of_batch_means(&first, batch),
         attacks,
         ers: ers(&terms).ok(),
+        sanity: None,
     })
+}
+
+/// The unweighted mean of the means over batches, see [`Averaging::BatchMeans`].
+fn mean_of_batch_means(values: &[f64], batch: usize) -> f64 {
+    mean(&values.chunks(batch).map(mean).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -22,33 +22,54 @@
 //! | module | question |
 //! |---|---|
 //! | [`pgd`] | how do pixels move? |
-//! | [`attacks`] | what does an attacker want, and did they get it? The registry [`ATTACKS`] |
+//! | [`gradient`], [`nes`] | in which direction: exactly, or as a black box lets one guess? |
+//! | [`rules`], [`conformance`] | what may an attacker do, and whose reading of an attack is it? |
+//! | [`attacks`] | what does an attacker want, and did they get it? The registries [`ERS_ATTACKS`] and [`FURTHER_ATTACKS`] |
 //! | [`queries`], [`distances`] | where does a batch stand in the gallery before and after? |
+//! | [`test_set`] | what searches in what: one set, or queries in a gallery of others |
 //! | [`batch`] | one batch under one attack, for evaluation and for a server's monitor |
 //! | [`evaluate`](mod@evaluate), [`report`] | a whole labelled set under a [`Profile`], and what was found |
+//! | [`sanity`] | is there reason not to believe it? |
+//! | [`clustering`] | do clusters of embeddings match the classes? |
 //! | [`ers`](mod@ers) | ten outcomes as scores, and their mean |
 //! | [`intensity`] | `"8/255"` in configuration |
 
 pub mod attacks;
 pub mod batch;
+pub mod clustering;
+pub mod conformance;
 pub mod distances;
 pub mod error;
 pub mod ers;
 pub mod evaluate;
+pub mod gradient;
 pub mod intensity;
+pub mod nes;
 pub mod pgd;
 pub mod profile;
 pub mod queries;
 pub mod report;
+mod retrieval;
+pub mod rules;
+pub mod sanity;
 mod tensors;
+pub mod test_set;
 
-pub use attacks::{ATTACKS, Aim, Goal, Outcome, RankingAttack, Reached, Role, by_names};
-pub use batch::{AttackedBatch, Benign, Pictures, Pursuit, attack_batch, attack_queries, pursue};
+pub use attacks::{
+    Aim, ERS_ATTACKS, FURTHER_ATTACKS, Goal, Knowledge, Outcome, RankingAttack, Reached, Role, by_names,
+};
+pub use batch::{AttackedBatch, Benign, Pictures, Pursuit, attack_batch, attack_queries, pursue, pursue_blindly};
+pub use conformance::Conformance;
 pub use distances::Distances;
 pub use error::{Error, Result};
 pub use ers::{ERS_TERMS, ers, score};
 pub use evaluate::{EvaluateOptions, Progress, evaluate};
+pub use gradient::{Gradient, GradientSource};
+pub use nes::Nes;
 pub use pgd::{Loss, Observer, Pgd, Step};
 pub use profile::Profile;
-pub use queries::{Membership, Queries};
+pub use queries::Queries;
 pub use report::{AttackScore, Averaging, Report};
+pub use rules::Rules;
+pub use sanity::{Flag, Sanity, Suspicion};
+pub use test_set::{Labelled, Protocol, TestSet};

@@ -4,11 +4,12 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Tensor};
 use holdfast_model::Precision;
 use holdfast_ops::{PgdStep, find};
 use serde::{Deserialize, Serialize};
 
+use crate::gradient::{self, Gradient, GradientSource};
 use crate::{Error, Result, intensity};
 
 /// The budget of an attack: how far pixels may move (L∞), how far at a time, how often, and in which arithmetic.
@@ -63,15 +64,22 @@ impl Pgd {
     /// # Errors
     /// As [`Pgd::new`].
     pub fn validate(&self) -> Result<()> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every value out of range.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Error> {
+        let mut problems = Vec::new();
         for (name, value) in [("epsilon", self.epsilon), ("alpha", self.alpha)] {
             if !(value > 0.0 && value <= 1.0) {
-                return Err(Error::Parameter { name, rule: "a pixel intensity in (0, 1]", value });
+                problems.push(Error::Parameter { name, rule: "a pixel intensity in (0, 1]", value });
             }
         }
         if self.steps == 0 {
-            return Err(Error::Parameter { name: "steps", rule: "at least 1", value: 0.0 });
+            problems.push(Error::Parameter { name: "steps", rule: "at least 1", value: 0.0 });
         }
-        Ok(())
+        problems
     }
 
     /// The pixels (B, C, H, W) after `steps` updates that lower `loss`; detached, same shape and type.
@@ -92,13 +100,26 @@ impl Pgd {
     /// # Errors
     /// As [`Pgd::perturb`].
     pub fn perturb_observed(&self, pixels: &Tensor, loss: &mut Loss<'_>, observe: &mut Observer<'_>) -> Result<Tensor> {
+        self.descend(pixels, &mut |pixels, step| gradient::exact(pixels, loss, step), observe)
+    }
+
+    /// The loop itself, wherever its gradients come from.
+    ///
+    /// # Errors
+    /// If pixels are outside [0, 1] or neither f32 nor f64, or there is no finite gradient.
+    pub fn descend(
+        &self,
+        pixels: &Tensor,
+        gradient: &mut GradientSource<'_>,
+        observe: &mut Observer<'_>,
+    ) -> Result<Tensor> {
         self.validate()?;
         check(pixels)?;
         let stride = if self.steps == 1 { self.epsilon } else { self.alpha };
         let (step, benign) = (PgdStep { stride, radius: self.epsilon }, pixels.detach());
         let mut moved = benign.clone();
         for index in 0..self.steps {
-            let (objective, slopes) = differentiate(&moved, loss, index)?;
+            let Gradient { objective, slopes } = gradient(&moved, index)?;
             let Some(lower) = step.descend(&moved, &benign, &slopes)? else {
                 let value = find(&slopes, |slope| !slope.is_finite())?.unwrap_or(f64::NAN);
                 return Err(Error::NotFinite { quantity: "the gradient", step: index, value });
@@ -123,19 +144,4 @@ fn check(pixels: &Tensor) -> Result<()> {
         Some(value) => Err(Error::PixelRange { value }),
         None => Ok(()),
     }
-}
-
-/// The loss, which is finite, and its gradient in the pixels.
-fn differentiate(pixels: &Tensor, loss: &mut Loss<'_>, step: usize) -> Result<(f64, Tensor)> {
-    let variable = Var::from_tensor(pixels)?;
-    let loss = loss(variable.as_tensor())?;
-    if loss.rank() != 0 {
-        return Err(Error::NotScalar { shape: loss.dims().to_vec() });
-    }
-    let objective = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    if !objective.is_finite() {
-        return Err(Error::NotFinite { quantity: "the loss", step, value: objective });
-    }
-    let gradient = loss.backward()?.remove(variable.as_tensor()).ok_or(Error::NoGradient { step })?;
-    Ok((objective, gradient))
 }

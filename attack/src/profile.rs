@@ -3,7 +3,7 @@
 use holdfast_model::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pgd, Result, intensity};
+use crate::{Conformance, Error, Nes, Pgd, Result, Rules, intensity};
 
 /// A named budget and the batch size, which matters because reported numbers are means of batch means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,27 @@ pub struct Profile {
     /// The arithmetic of the net while it is attacked. Published numbers are of "f32".
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    /// Whose reading of the attacks is carried out. Published numbers are of "reference".
+    #[serde(default)]
+    pub conformance: Conformance,
+    /// What black-box attacks may ask of the net.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub nes: Nes,
+    /// k of SPQA: 2e4 for MNIST, 4e4 for Fashion-MNIST and CUB, 7e4 for Cars and SOP.
+    #[serde(default = "semantics_exponent", skip_serializing_if = "is_published_exponent")]
+    pub semantics_exponent: f64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn semantics_exponent() -> f64 {
+    Rules::SEMANTICS_EXPONENT
+}
+
+fn is_published_exponent(value: &f64) -> bool {
+    *value == Rules::SEMANTICS_EXPONENT
 }
 
 impl Profile {
@@ -46,19 +67,40 @@ impl Profile {
                 return Err(Error::Unknown { kind: "profile", name: name.to_owned(), known });
             }
         };
-        let precision = Precision::default();
-        Ok(Self { name: name.to_owned(), epsilon, alpha: 0.011_764, steps: 32, batch, precision })
+        Ok(Self {
+            name: name.to_owned(),
+            epsilon,
+            alpha: 0.011_764,
+            steps: 32,
+            batch,
+            precision: Precision::default(),
+            conformance: Conformance::default(),
+            nes: Nes::default(),
+            semantics_exponent: Rules::SEMANTICS_EXPONENT,
+        })
     }
 
-    /// The budget.
+    /// What attacks go by.
     ///
     /// # Errors
     /// If a value is out of range, the batch size included.
-    pub fn pgd(&self) -> Result<Pgd> {
+    pub fn rules(&self) -> Result<Rules> {
+        self.problems().into_iter().next().map_or_else(|| Ok(self.unchecked()), Err)
+    }
+
+    /// Every value out of range.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Error> {
+        let mut problems = self.unchecked().problems();
         if self.batch == 0 {
-            return Err(Error::Parameter { name: "batch", rule: "at least 1", value: 0.0 });
+            problems.push(Error::Parameter { name: "batch", rule: "at least 1", value: 0.0 });
         }
-        Ok(Pgd { precision: self.precision, ..Pgd::new(self.epsilon, self.alpha, self.steps)? })
+        problems
+    }
+
+    fn unchecked(&self) -> Rules {
+        let Self { epsilon, alpha, steps, precision, conformance, nes, semantics_exponent, .. } = *self;
+        Rules { pgd: Pgd { epsilon, alpha, steps, precision }, conformance, nes, semantics_exponent }
     }
 }
 
@@ -69,7 +111,7 @@ mod tests {
     #[test]
     fn every_preset_is_reachable_and_valid() {
         for name in Profile::PRESETS {
-            Profile::preset(name).unwrap().pgd().unwrap();
+            Profile::preset(name).unwrap().rules().unwrap();
         }
         let message = Profile::preset("rob32").unwrap_err().to_string();
         assert!(message.contains("rob28, rob224"), "{message}");
@@ -81,7 +123,7 @@ mod tests {
         let profile: Profile = serde_json::from_str(text).unwrap();
         assert_eq!((profile.epsilon, profile.precision), (0.2, Precision::F32));
         let coarse: Profile = serde_json::from_str(&text.replace('}', ", \"precision\": \"bf16\"}")).unwrap();
-        assert_eq!(coarse.pgd().unwrap().precision, Precision::Bf16);
+        assert_eq!(coarse.rules().unwrap().pgd.precision, Precision::Bf16);
 
         let message = serde_json::from_str::<Profile>(&text.replace("51/255", "far")).unwrap_err().to_string();
         assert!(message.contains("\"far\"") && message.contains("8/255"), "{message}");
@@ -91,6 +133,6 @@ mod tests {
     #[test]
     fn a_budget_out_of_range_names_the_setting() {
         let profile = Profile { epsilon: 8.0, ..Profile::preset("rob28").unwrap() };
-        assert!(profile.pgd().unwrap_err().to_string().starts_with("epsilon must be"));
+        assert!(profile.rules().unwrap_err().to_string().starts_with("epsilon must be"));
     }
 }

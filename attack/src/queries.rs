@@ -9,16 +9,7 @@ use rayon::prelude::*;
 use crate::attacks::Reached;
 use crate::distances::{Distances, nearest};
 use crate::tensors::ensure_finite;
-use crate::{Error, Result};
-
-/// Whether the pictures under attack are themselves items of the gallery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// Each has its own row, as in evaluation on one set; the row is left out where a neighbour is meant.
-    InGallery,
-    /// They are strangers, as live queries are; every row counts.
-    Outside,
-}
+use crate::{Error, Protocol, Result};
 
 /// A batch of B clean embeddings with all that target selection and R@1 need to know of it: measured once, then shared
 /// by all attacks on the batch.
@@ -38,12 +29,7 @@ impl Queries {
     ///
     /// # Errors
     /// If the batch is empty or not finite, or labels do not match it.
-    pub fn new(
-        embeddings: Tensor,
-        labels: Option<&[u32]>,
-        membership: Membership,
-        gallery: &EmbeddingSet,
-    ) -> Result<Self> {
+    pub fn new(embeddings: Tensor, labels: Option<&[u32]>, protocol: Protocol, gallery: &EmbeddingSet) -> Result<Self> {
         let (pictures, _) = embeddings.dims2()?;
         if let Some(labels) = labels.filter(|labels| labels.len() != pictures) {
             return Err(Error::LabelCount { pictures, labels: labels.len() });
@@ -55,7 +41,7 @@ impl Queries {
         let distances = Arc::new(Distances::measure(&embeddings, &gallery.embeddings)?);
         let own = |query| {
             let row = distances.row(query);
-            nearest(row, 0..row.len()).filter(|_| membership == Membership::InGallery)
+            nearest(row, 0..row.len()).filter(|_| protocol == Protocol::LeaveOneOut)
         };
         let own = (0..pictures).into_par_iter().map(own).collect();
         Ok(Self { embeddings, labels: labels.map(<[u32]>::to_vec), distances, own })

@@ -14,8 +14,10 @@ use holdfast_attack::attacks::greedy_translocation::{GreedyTranslocation, Transl
 use holdfast_attack::attacks::learned_misranking::MisrankingAim;
 use holdfast_attack::attacks::query::QueryAim;
 use holdfast_attack::attacks::targeted_mismatch::MismatchAim;
+use holdfast_attack::clustering::{lloyd, normalized_mutual_information};
 use holdfast_attack::{
-    Aim, ERS_TERMS, Error, Goal, Membership, Outcome, Pgd, Pursuit, Queries, RankingAttack, Reached, ers, pursue, score,
+    Aim, Conformance, ERS_TERMS, Error, Goal, Outcome, Pgd, Protocol, Pursuit, Queries, RankingAttack, Reached, Rules,
+    ers, pursue, score,
 };
 use holdfast_model::testing::{Golden, assert_close, assert_tensors_close, golden_net, values};
 use holdfast_model::{Embedder, EmbeddingNet, EmbeddingSet, distance};
@@ -53,7 +55,7 @@ impl<'a> Run<'a> {
         let gallery = EmbeddingSet::new(embeddings, Some(labels.clone())).unwrap();
         let labels: Vec<u32> = own.iter().map(|&row| labels[row]).collect();
         let clean = net.embed(&pixels).unwrap();
-        let queries = Queries::new(clean, Some(&labels), Membership::InGallery, &gallery).unwrap();
+        let queries = Queries::new(clean, Some(&labels), Protocol::LeaveOneOut, &gallery).unwrap();
         Self { golden, group: group.to_owned(), net, gallery, pixels, queries }
     }
 
@@ -74,9 +76,12 @@ impl<'a> Run<'a> {
             "QA+" => Box::new(QueryAim::new(Goal::Raise, self.targets(), &self.gallery).unwrap()),
             "QA-" => Box::new(QueryAim::new(Goal::Lower, self.targets(), &self.gallery).unwrap()),
             "TMA" => Box::new(MismatchAim::new(&self.targets().concat(), &self.gallery).unwrap()),
-            "ES" => Box::new(ShiftAim::new(&self.queries.embeddings).unwrap()),
-            "LTM" => Box::new(MisrankingAim::new(self.queries.labels.as_ref().unwrap(), &self.gallery).unwrap()),
-            "GTM" => Box::new(ApproachAim::new("GTM", &self.targets().concat(), &self.gallery).unwrap()),
+            "ES" => Box::new(ShiftAim::new(&self.queries.embeddings, Conformance::Reference).unwrap()),
+            "LTM" => {
+                let own = vec![None; self.queries.len()];
+                Box::new(MisrankingAim::new(self.queries.labels.as_ref().unwrap(), own, &self.gallery).unwrap())
+            }
+            "GTM" => Box::new(ApproachAim::new(&self.targets().concat(), &self.gallery).unwrap()),
             "GTT" => Box::new(TranslocationAim::new(&self.targets().concat(), &self.queries, &self.gallery).unwrap()),
             other => panic!("no golden aim for {other}"),
         }
@@ -117,6 +122,11 @@ impl<'a> Run<'a> {
         let values = self.golden.has(&key).then(|| self.golden.f64s(&key))?;
         Some(values.into_iter().map(|value| scale * value).collect())
     }
+}
+
+/// A budget that choosing targets does not look at.
+fn rules() -> Rules {
+    Rules::from(Pgd::new(0.1, 0.1, 1).unwrap())
 }
 
 /// Runs `check` on every recorded run of one precision.
@@ -233,10 +243,10 @@ fn greedy_translocation_agrees_in_double_precision() {
 fn greedy_misranking_approaches_what_the_reference_does_and_corrected_what_the_literature_says() {
     for precision in ["f64", "f32"] {
         for_each_run("attack_GTM", precision, |run| {
-            let targets = |attack: GreedyMisranking| attack.targets(&run.queries, &run.gallery).unwrap();
-            assert_eq!(targets(GreedyMisranking::PUBLISHED), run.golden.indices(&run.key("target")));
+            let targets = |reading| GreedyMisranking.targets(&run.queries, &run.gallery, reading).unwrap();
+            assert_eq!(targets(Conformance::Reference), run.golden.indices(&run.key("target")));
             let corrected = run.golden.indices(&run.key("closest_unmatching_index_corrected"));
-            assert_eq!(targets(GreedyMisranking::CORRECTED), corrected);
+            assert_eq!(targets(Conformance::Corrected), corrected);
             let neighbours = (0..run.queries.len()).map(|query| run.queries.nearest(query, 1)[0]);
             assert_eq!(neighbours.collect::<Vec<_>>(), run.golden.indices(&run.key("nearest_nonself")));
         });
@@ -247,7 +257,7 @@ fn greedy_misranking_approaches_what_the_reference_does_and_corrected_what_the_l
 fn greedy_translocation_chooses_the_nearest_neighbour() {
     for_each_run("attack_GTT", "f64", |run| {
         let mut rng = rand_chacha::ChaCha8Rng::from_seed([0; 32]);
-        let drawn = GreedyTranslocation.aim(&run.queries, &run.gallery, &mut rng).unwrap();
+        let drawn = GreedyTranslocation.aim(&run.queries, &run.gallery, &rules(), &mut rng).unwrap();
         let recorded = run.aim("GTT");
         let loss = |aim: &dyn Aim| values(&aim.loss(0, &run.queries.embeddings).unwrap());
         assert_eq!(loss(drawn.as_ref()), loss(recorded.as_ref()));
@@ -257,6 +267,18 @@ fn greedy_translocation_chooses_the_nearest_neighbour() {
 #[test]
 fn embedding_shift_agrees_in_double_precision() {
     agrees("attack_ES", "ES");
+}
+
+#[test]
+fn a_corrected_shift_is_that_of_the_final_pixels() {
+    for_each_run("attack_ES", "f64", |run| {
+        let replay = run.replay("ES");
+        let aim = ShiftAim::new(&run.queries.embeddings, Conformance::Corrected).unwrap();
+        let after = run.reached(replay.pursuit.embeddings, replay.pursuit.before_last_step);
+        let shift = aim.outcomes(&after).unwrap().remove(0);
+        assert_eq!(shift.name, "ES:D");
+        assert_close("shift_final", &shift.raw, &run.golden.f64s(&run.key("after/shift_final")), 1e-9);
+    });
 }
 
 #[test]
@@ -303,4 +325,22 @@ fn scores_and_ers_agree() {
         named.remove("GTT");
         assert!(matches!(ers(&named), Err(Error::Incomplete { missing }) if missing == ["GTT"]));
     }
+}
+
+#[test]
+fn mutual_information_and_plain_clustering_agree() {
+    let Some(golden) = Golden::open("benign_metrics") else { return };
+    let (labels, points) = (golden.labels("labels"), golden.tensor("E"));
+    let shared = |clusters: &[usize]| normalized_mutual_information(&labels, clusters);
+    for name in ["kmeans_sklearn", "random"] {
+        let clusters = golden.indices(&format!("nmi/assign_{name}"));
+        assert_close(name, &[shared(&clusters)], &[golden.scalar(&format!("nmi/{name}"))], 1e-12);
+    }
+    let perfect: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+    assert_close("perfect", &[shared(&perfect)], &[golden.scalar("nmi/perfect")], 1e-12);
+    assert_close("one", &[shared(&vec![0; labels.len()])], &[golden.scalar("nmi/single_cluster")], 1e-12);
+
+    let clusters = lloyd(&points, &points.narrow(0, 0, 9).unwrap(), 25).unwrap();
+    assert_eq!(clusters, golden.indices("nmi/lloyd_first9_25it_assign"));
+    assert_close("lloyd", &[shared(&clusters)], &[golden.scalar("nmi/lloyd_first9_25it")], 1e-12);
 }

@@ -21,8 +21,8 @@ pub enum Error {
     #[error(transparent)]
     Attack(#[from] holdfast_attack::Error),
 
-    /// The configuration text does not describe a training run.
-    #[error("the training configuration cannot be read: {detail}")]
+    /// The configuration text describes neither a training run nor an evaluation.
+    #[error("the configuration cannot be read: {detail}")]
     UnreadableConfig {
         /// The parser's message: where, what, and which keys or values are known.
         detail: String,
@@ -57,7 +57,7 @@ pub enum Error {
     },
 
     /// The configuration was read, and some of its values make no sense.
-    #[error("the training configuration has {} problem(s):{}", problems.len(), bullets(problems))]
+    #[error("the configuration has {} problem(s):{}", problems.len(), bullets(problems))]
     InvalidConfig {
         /// Every problem, not only the first.
         problems: Vec<String>,
@@ -188,6 +188,6 @@ mod tests {
     fn an_invalid_config_lists_every_problem() {
         let error = Error::InvalidConfig { problems: vec!["steps is 0".into(), "pairs is 0".into()] };
 
-        assert_eq!(error.to_string(), "the training configuration has 2 problem(s):\n  - steps is 0\n  - pairs is 0");
+        assert_eq!(error.to_string(), "the configuration has 2 problem(s):\n  - steps is 0\n  - pairs is 0");
     }
 }

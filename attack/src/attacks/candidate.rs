@@ -4,12 +4,12 @@ use candle_core::Tensor;
 use holdfast_model::{EmbeddingSet, distance};
 use rand::RngCore;
 
-use super::hinge::mean_hinge;
+use super::hinge::{hinges, mean_hinge};
 use super::targets::{self, Replacement};
 use super::{Aim, Distances, Goal, Outcome, RankingAttack, Reached, Role};
 use crate::distances::nearer;
 use crate::tensors::values_f64;
-use crate::{Queries, Result};
+use crate::{Queries, Result, Rules};
 
 /// CA+ draws its queries from the whole gallery; CA- from the nearest 1 %, where the candidate ranks well.
 ///
@@ -44,7 +44,13 @@ impl RankingAttack for CandidateAttack {
         Role::Candidate
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        _rules: &Rules,
+        rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
         let targets = match self.goal {
             Goal::Raise => targets::uniform(queries, self.queries, queries.gallery_len(), rng),
             Goal::Lower => targets::from_nearest_percent(self.name(), queries, self.queries, Replacement::With, rng)?,
@@ -91,6 +97,13 @@ impl Aim for CandidateAim {
     /// Mean over candidates, queries q and gallery items x of max(0, ±(d(q, candidate) − d(x, q))).
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
         mean_hinge(self.goal, &self.distances(embeddings)?, &self.rivals)
+    }
+
+    fn losses(&self, _step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        let distances = values_f64(&self.distances(embeddings)?)?;
+        let hinges = hinges(self.goal, &distances, &self.rivals);
+        let losses: Vec<f64> = hinges.iter().map(|(sum, _)| sum / self.rivals.items() as f64).collect();
+        Ok(losses.chunks(self.width).map(super::mean).collect())
     }
 
     /// The rank among the gallery in percent: the share of items strictly nearer to the query than the candidate.

@@ -7,39 +7,25 @@ use rand::RngCore;
 
 use super::{Aim, Outcome, RankingAttack, Reached, Role, targets};
 use crate::distances::nearest;
-use crate::{Error, Queries, Result};
+use crate::tensors::values_f64;
+use crate::{Conformance, Error, Queries, Result, Rules};
 
 /// GTM: approaches one gallery item and reports what is left of R@1.
 ///
+/// "Unmatched" are the items whose class is not that of the query's nearest neighbour; the query's own row is never the
+/// nearest. Meant is the nearest unmatched item. The reference's code finds that it is the k-th of the unmatched items in
+/// the order of the gallery, counted from 0, and then approaches the k-th item *of the gallery*.
+///
 /// Source: arXiv 2106.03614 and its code, robrank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GreedyMisranking {
-    target: UnmatchedTarget,
-}
-
-/// Which item a query of GTM approaches. "Unmatched" are the items whose class is not that of the query's nearest
-/// neighbour; the query's own row is never the nearest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnmatchedTarget {
-    /// As in the reference's code, on which all published numbers rest: the nearest unmatched item is the k-th of the
-    /// unmatched items in the order of the gallery, counted from 0, and the k-th item *of the gallery* is approached.
-    /// It is generally neither near nor unmatched.
-    CompressedIndex,
-    /// As the literature describes it: the nearest unmatched item itself.
-    Nearest,
-}
+pub struct GreedyMisranking;
 
 impl GreedyMisranking {
-    /// GTM as published numbers have it, a term of the robustness score.
-    pub const PUBLISHED: Self = Self { target: UnmatchedTarget::CompressedIndex };
-    /// GTM as the literature describes it: a stronger attack, no term of the robustness score.
-    pub const CORRECTED: Self = Self { target: UnmatchedTarget::Nearest };
-
     /// The gallery row that each query approaches.
     ///
     /// # Errors
     /// If the gallery is unlabelled, or but for the query's own row of one class.
-    pub fn targets(self, queries: &Queries, gallery: &EmbeddingSet) -> Result<Vec<usize>> {
+    pub fn targets(self, queries: &Queries, gallery: &EmbeddingSet, conformance: Conformance) -> Result<Vec<usize>> {
         let attack = self.name();
         let labels = gallery.labels.as_deref().ok_or(Error::LabelsMissing { attack })?;
         let target = |query: usize| {
@@ -47,9 +33,9 @@ impl GreedyMisranking {
             let neighbour = nearest(distances, queries.others(query))?;
             let unmatched = |&item: &usize| labels[item] != labels[neighbour];
             let closest = nearest(distances, queries.others(query).filter(unmatched))?;
-            Some(match self.target {
-                UnmatchedTarget::CompressedIndex => (0..closest).filter(unmatched).count(),
-                UnmatchedTarget::Nearest => closest,
+            Some(match conformance {
+                Conformance::Reference => (0..closest).filter(unmatched).count(),
+                Conformance::Corrected => closest,
             })
         };
         let one_class = || Error::OneClass { attack, items: labels.len() };
@@ -59,10 +45,7 @@ impl GreedyMisranking {
 
 impl RankingAttack for GreedyMisranking {
     fn name(&self) -> &'static str {
-        match self.target {
-            UnmatchedTarget::CompressedIndex => "GTM",
-            UnmatchedTarget::Nearest => "GTM:corrected",
-        }
+        "GTM"
     }
 
     fn description(&self) -> &'static str {
@@ -77,26 +60,31 @@ impl RankingAttack for GreedyMisranking {
         true
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, _rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
-        Ok(Box::new(ApproachAim::new(self.name(), &self.targets(queries, gallery)?, gallery)?))
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        rules: &Rules,
+        _rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
+        Ok(Box::new(ApproachAim::new(&self.targets(queries, gallery, rules.conformance)?, gallery)?))
     }
 }
 
 /// A batch of B queries, each with one gallery item to approach.
 #[derive(Debug)]
 pub struct ApproachAim {
-    outcome: &'static str,
     /// (B, D)
     targets: Tensor,
 }
 
 impl ApproachAim {
-    /// Aims query i at the gallery row `targets[i]`; what is left of R@1 is reported as `outcome`.
+    /// Aims query i at the gallery row `targets[i]`.
     ///
     /// # Errors
     /// If a target is no gallery row.
-    pub fn new(outcome: &'static str, targets: &[usize], gallery: &EmbeddingSet) -> Result<Self> {
-        Ok(Self { outcome, targets: targets::embeddings(targets, gallery)? })
+    pub fn new(targets: &[usize], gallery: &EmbeddingSet) -> Result<Self> {
+        Ok(Self { targets: targets::embeddings(targets, gallery)? })
     }
 }
 
@@ -106,8 +94,12 @@ impl Aim for ApproachAim {
         Ok(distance::pairwise_distance(embeddings, &self.targets)?.mean_all()?)
     }
 
+    fn losses(&self, _step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        values_f64(&distance::pairwise_distance(embeddings, &self.targets)?)
+    }
+
     /// R@1 in percent, 0 or 100.
     fn outcomes(&self, reached: &Reached) -> Result<Vec<Outcome>> {
-        Ok(vec![super::recall(self.outcome, reached)?])
+        Ok(vec![super::recall(GreedyMisranking.name(), reached)?])
     }
 }

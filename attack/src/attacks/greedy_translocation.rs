@@ -6,7 +6,7 @@ use rand::RngCore;
 
 use super::query::QueryAim;
 use super::{Aim, Goal, Outcome, RankingAttack, Reached, Role, targets};
-use crate::{Error, Queries, Result};
+use crate::{Error, Queries, Result, Rules};
 
 /// Places at the top of the results that the best hit is to be pushed out of.
 const TOP: usize = 4;
@@ -30,7 +30,13 @@ impl RankingAttack for GreedyTranslocation {
         Role::Query
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, _rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        _rules: &Rules,
+        _rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
         let best = (0..queries.len()).map(|query| queries.nearest(query, 1).first().copied());
         let best = best.collect::<Option<Vec<usize>>>();
         let best = best.ok_or(Error::Empty { what: "gallery item besides the query itself" })?;
@@ -62,6 +68,10 @@ impl Aim for TranslocationAim {
     /// Mean over queries e and gallery items x of max(0, d(x, e) − d(e, best hit)).
     fn loss(&self, step: usize, embeddings: &Tensor) -> Result<Tensor> {
         self.lower.loss(step, embeddings)
+    }
+
+    fn losses(&self, step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        self.lower.losses(step, embeddings)
     }
 
     /// 100 while the best hit is among the first four results, the query's own row left out; else 0.

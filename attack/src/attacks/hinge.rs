@@ -63,10 +63,8 @@ fn violations<T: WithDType, const RAISE: bool>(target: T, distances: &[T], slope
     (total(sums), total(counts))
 }
 
-/// Mean over rows i of `rivals` and their columns j of max(0, ±(dᵢ − rᵢⱼ)), of distances d (R) and constant rivals
-/// (R, N): a scalar, differentiable in d.
-pub(super) fn mean_hinge(goal: Goal, distances: &Tensor, rivals: &super::Distances) -> Result<Tensor> {
-    let values = values_f64(&distances.detach())?;
+/// Σ over columns j of max(0, ±(dᵢ − rᵢⱼ)) and its slope in dᵢ, for each row i of `rivals` and its distance dᵢ.
+pub(super) fn hinges(goal: Goal, distances: &[f64], rivals: &super::Distances) -> Vec<(f64, f64)> {
     let term = |unused: &mut Vec<f64>, (row, &distance): (usize, &f64)| match goal {
         Goal::Raise => violations::<f64, true>(distance, rivals.row(row), unused),
         Goal::Lower => {
@@ -74,8 +72,13 @@ pub(super) fn mean_hinge(goal: Goal, distances: &Tensor, rivals: &super::Distanc
             (sum, -count)
         }
     };
-    let scratch = || vec![0.0; rivals.items()];
-    let terms: Vec<(f64, f64)> = values.par_iter().enumerate().map_init(scratch, term).collect();
+    distances.par_iter().enumerate().map_init(|| vec![0.0; rivals.items()], term).collect()
+}
+
+/// Mean over rows i of `rivals` and their columns j of max(0, ±(dᵢ − rᵢⱼ)), of distances d (R) and constant rivals
+/// (R, N): a scalar, differentiable in d.
+pub(super) fn mean_hinge(goal: Goal, distances: &Tensor, rivals: &super::Distances) -> Result<Tensor> {
+    let terms = hinges(goal, &values_f64(&distances.detach())?, rivals);
     let number = (rivals.len() * rivals.items()) as f64;
     let mean = terms.iter().map(|term| term.0).sum::<f64>() / number;
     let slopes: Vec<f64> = terms.iter().map(|term| term.1 / number).collect();

@@ -6,13 +6,13 @@ use holdfast_ops::{DistanceLoss, Points, distance_loss};
 use rand::RngCore;
 
 use super::{Aim, Outcome, RankingAttack, Reached, Role, targets};
-use crate::{Error, Queries, Result};
+use crate::{Conformance, Distances, Error, Queries, Result, Rules};
 
 /// LTM: the farthest item of another class is pulled in front of the nearest item of the query's own class.
 ///
-/// The query's own row counts as an item of its class, although the loss is written to leave it out: the reference's
-/// code drops the result of leaving it out, and published numbers depend on it. The first update therefore only pulls
-/// the farthest stranger closer.
+/// Under [`Conformance::Reference`] the query's own row counts as an item of its class, although the loss is written to
+/// leave it out: the reference's code drops the result of leaving it out, and published numbers depend on it. The first
+/// update then only pulls the farthest stranger closer.
 ///
 /// Source: arXiv 2106.03614 and its code, robrank; the attack is from arXiv 2004.04199.
 #[derive(Debug)]
@@ -35,9 +35,20 @@ impl RankingAttack for LearnedMisranking {
         true
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, _rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        rules: &Rules,
+        _rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
         let missing = || Error::LabelsMissing { attack: self.name() };
-        Ok(Box::new(MisrankingAim::new(queries.labels.as_ref().ok_or_else(missing)?, gallery)?))
+        let labels = queries.labels.as_ref().ok_or_else(missing)?;
+        let own = match rules.conformance {
+            Conformance::Reference => vec![None; queries.len()],
+            Conformance::Corrected => (0..queries.len()).map(|query| queries.own_row(query)).collect(),
+        };
+        Ok(Box::new(MisrankingAim::new(labels, own, gallery)?))
     }
 }
 
@@ -45,20 +56,27 @@ impl RankingAttack for LearnedMisranking {
 #[derive(Debug)]
 pub struct MisrankingAim {
     labels: Vec<u32>,
+    /// Gallery rows that are left out, one a query where there is one.
+    own: Vec<Option<usize>>,
     gallery_labels: Vec<u32>,
-    gallery: Points,
+    /// The gallery (N, D), for losses of all queries at once.
+    points: Points,
+    /// The same, for losses of each.
+    gallery: Tensor,
 }
 
 impl MisrankingAim {
-    /// Aims queries with these labels at a labelled gallery.
+    /// Aims queries with these labels at a labelled gallery, of which query i does not count the row `own[i]`.
     ///
     /// # Errors
-    /// If the gallery is unlabelled, or of one class.
-    pub fn new(labels: &[u32], gallery: &EmbeddingSet) -> Result<Self> {
+    /// If the gallery is unlabelled, or of one class, or there is not one row to leave out a label.
+    pub fn new(labels: &[u32], own: Vec<Option<usize>>, gallery: &EmbeddingSet) -> Result<Self> {
         let attack = LearnedMisranking.name();
         let gallery_labels = gallery.labels.clone().ok_or(Error::LabelsMissing { attack })?;
         targets::require_classes(attack, &gallery_labels)?;
-        Ok(Self { labels: labels.to_vec(), gallery_labels, gallery: Points::new(&gallery.embeddings)? })
+        targets::fit(labels.len(), own.len())?;
+        let points = Points::new(&gallery.embeddings)?;
+        Ok(Self { labels: labels.to_vec(), own, gallery_labels, points, gallery: gallery.embeddings.clone() })
     }
 }
 
@@ -68,7 +86,12 @@ impl Aim for MisrankingAim {
     /// A query whose class the gallery does not hold has nothing to lose: its term is 0.
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
         targets::fit(self.labels.len(), embeddings.dim(0)?)?;
-        Ok(distance_loss(embeddings, &self.gallery, self)?)
+        Ok(distance_loss(embeddings, &self.points, self)?)
+    }
+
+    fn losses(&self, _step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        targets::fit(self.labels.len(), embeddings.dim(0)?)?;
+        Ok(Distances::measure(embeddings, &self.gallery)?.terms(self))
     }
 
     /// R@1 in percent, 0 or 100.
@@ -81,6 +104,9 @@ impl DistanceLoss for MisrankingAim {
     fn term<T: WithDType>(&self, query: usize, distances: &[T], slopes: &mut [T]) -> T {
         let (mut farthest_other, mut nearest_own): (Option<usize>, Option<usize>) = (None, None);
         for (item, (&distance, &label)) in distances.iter().zip(&self.gallery_labels).enumerate() {
+            if Some(item) == self.own[query] {
+                continue;
+            }
             let extreme = if label == self.labels[query] { &mut nearest_own } else { &mut farthest_other };
             let passes = |best: usize| {
                 if label == self.labels[query] { distance < distances[best] } else { distance > distances[best] }

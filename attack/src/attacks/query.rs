@@ -8,8 +8,8 @@ use rand::RngCore;
 use super::hinge::Overtaking;
 use super::targets::{self, Replacement};
 use super::{Aim, Goal, Outcome, RankingAttack, Reached, Role};
-use crate::distances::nearer;
-use crate::{Queries, Result};
+use crate::distances::{Distances, nearer};
+use crate::{Queries, Result, Rules};
 
 /// QA+ draws its candidates from the whole gallery; QA- from the query's nearest 1 %.
 ///
@@ -44,7 +44,13 @@ impl RankingAttack for QueryAttack {
         Role::Query
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        _rules: &Rules,
+        rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
         let targets = match self.goal {
             Goal::Raise => targets::uniform(queries, self.candidates, queries.gallery_len(), rng),
             Goal::Lower => {
@@ -60,9 +66,10 @@ impl RankingAttack for QueryAttack {
 pub struct QueryAim {
     goal: Goal,
     targets: Vec<Vec<usize>>,
-    /// The gallery (N, D).
-    gallery: Points,
-    items: usize,
+    /// The gallery (N, D), for losses of all queries at once.
+    points: Points,
+    /// The same, for losses of each.
+    gallery: Tensor,
 }
 
 impl QueryAim {
@@ -71,9 +78,18 @@ impl QueryAim {
     /// # Errors
     /// If queries differ in their number of targets, or a target is no gallery row.
     pub fn new(goal: Goal, targets: Vec<Vec<usize>>, gallery: &EmbeddingSet) -> Result<Self> {
-        let items = gallery.len();
-        targets::check(&targets, items)?;
-        Ok(Self { goal, targets, gallery: Points::new(&gallery.embeddings)?, items })
+        targets::check(&targets, gallery.len())?;
+        let points = Points::new(&gallery.embeddings)?;
+        Ok(Self { goal, targets, points, gallery: gallery.embeddings.clone() })
+    }
+
+    fn overtaking(&self) -> Overtaking<'_> {
+        Overtaking { goal: self.goal, targets: &self.targets }
+    }
+
+    /// Pairs of a candidate and a gallery item that each query compares.
+    fn terms(&self) -> Result<f64> {
+        Ok((self.targets[0].len() * self.gallery.dim(0)?) as f64)
     }
 
     /// The candidates of a query.
@@ -86,9 +102,15 @@ impl Aim for QueryAim {
     /// Mean over queries e, candidates c and gallery items x of max(0, ±(d(e, c) − d(x, e))).
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
         targets::fit(self.targets.len(), embeddings.dim(0)?)?;
-        let loss = Overtaking { goal: self.goal, targets: &self.targets };
-        let terms = self.targets.len() * self.targets[0].len() * self.items;
-        Ok((distance_loss(embeddings, &self.gallery, &loss)? / terms as f64)?)
+        let queries = self.targets.len() as f64;
+        Ok((distance_loss(embeddings, &self.points, &self.overtaking())? / (queries * self.terms()?))?)
+    }
+
+    fn losses(&self, _step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        targets::fit(self.targets.len(), embeddings.dim(0)?)?;
+        let sums = Distances::measure(embeddings, &self.gallery)?.terms(&self.overtaking());
+        let terms = self.terms()?;
+        Ok(sums.into_iter().map(|sum| sum / terms).collect())
     }
 
     /// The candidate's rank in percent: the share of gallery items strictly nearer to the query.

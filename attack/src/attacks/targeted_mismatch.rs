@@ -6,7 +6,7 @@ use rand::RngCore;
 
 use super::{Aim, Outcome, RankingAttack, Reached, Role, targets};
 use crate::tensors::values_f64;
-use crate::{Queries, Result};
+use crate::{Queries, Result, Rules};
 
 /// TMA: one gallery item, drawn uniformly, is the picture to be mistaken for.
 ///
@@ -27,7 +27,13 @@ impl RankingAttack for TargetedMismatch {
         Role::Query
     }
 
-    fn aim(&self, queries: &Queries, gallery: &EmbeddingSet, rng: &mut dyn RngCore) -> Result<Box<dyn Aim>> {
+    fn aim(
+        &self,
+        queries: &Queries,
+        gallery: &EmbeddingSet,
+        _rules: &Rules,
+        rng: &mut dyn RngCore,
+    ) -> Result<Box<dyn Aim>> {
         let targets = targets::uniform(queries, 1, queries.gallery_len(), rng);
         Ok(Box::new(MismatchAim::new(&targets.concat(), gallery)?))
     }
@@ -48,13 +54,21 @@ impl MismatchAim {
     pub fn new(targets: &[usize], gallery: &EmbeddingSet) -> Result<Self> {
         Ok(Self { targets: targets::embeddings(targets, gallery)? })
     }
+
+    /// 1 − cos(e, target) of each query e: (B).
+    fn dissimilarities(&self, embeddings: &Tensor) -> Result<Tensor> {
+        Ok((1.0 - distance::cosine_similarity(embeddings, &self.targets)?)?)
+    }
 }
 
 impl Aim for MismatchAim {
     /// Mean over queries e of 1 − cos(e, target).
     fn loss(&self, _step: usize, embeddings: &Tensor) -> Result<Tensor> {
-        let cosines = distance::cosine_similarity(embeddings, &self.targets)?;
-        Ok((1.0 - cosines)?.mean_all()?)
+        Ok(self.dissimilarities(embeddings)?.mean_all()?)
+    }
+
+    fn losses(&self, _step: usize, embeddings: &Tensor) -> Result<Vec<f64>> {
+        values_f64(&self.dissimilarities(embeddings)?)
     }
 
     /// The cosine to the target, in [-1, 1].

@@ -2,8 +2,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 
 use candle_core::{DType, Device, Tensor};
-use holdfast_attack::{Membership, Profile, Queries};
-use holdfast_model::{Embedder, EmbeddingSet, InputShape, Precision, Result, distance};
+use holdfast_attack::{Labelled, Profile, Protocol, Queries, TestSet};
+use holdfast_model::{Embedder, EmbeddingSet, InputShape, Result, distance};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -95,6 +95,15 @@ impl World {
         Self { pixels: Tensor::from_vec(pixels, shape, &Device::Cpu).unwrap(), labels }
     }
 
+    pub fn labelled(&self) -> Labelled<'_> {
+        Labelled { pixels: &self.pixels, labels: &self.labels }
+    }
+
+    /// Each picture searches among all others.
+    pub fn set(&self) -> TestSet<'_> {
+        TestSet::LeaveOneOut(self.labelled())
+    }
+
     pub fn gallery(&self) -> EmbeddingSet {
         let embeddings = Linear::sound().embed(&self.pixels).unwrap();
         EmbeddingSet::new(embeddings, Some(self.labels.clone())).unwrap()
@@ -104,10 +113,11 @@ impl World {
     pub fn queries(&self, count: usize) -> Queries {
         let gallery = self.gallery();
         let embeddings = gallery.embeddings.narrow(0, 0, count).unwrap();
-        Queries::new(embeddings, Some(&self.labels[..count]), Membership::InGallery, &gallery).unwrap()
+        Queries::new(embeddings, Some(&self.labels[..count]), Protocol::LeaveOneOut, &gallery).unwrap()
     }
 }
 
 pub fn profile(batch: usize) -> Profile {
-    Profile { name: "test".to_owned(), epsilon: 0.1, alpha: 0.02, steps: 8, batch, precision: Precision::F32 }
+    let base = Profile::preset("rob28").unwrap();
+    Profile { name: "test".to_owned(), epsilon: 0.1, alpha: 0.02, steps: 8, batch, ..base }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use holdfast_attack::Report;
+use holdfast_attack::{Protocol, Report};
 
 use super::scores::{self, Column};
 use super::{Ending, Screen};
@@ -61,6 +61,13 @@ fn name(file: &Path) -> String {
     folder.unwrap_or(stem).to_string_lossy().into_owned()
 }
 
+fn protocol(report: &Report) -> &'static str {
+    match report.protocol {
+        Protocol::LeaveOneOut => "each picture among the others",
+        Protocol::QueryGallery => "queries in a separate gallery",
+    }
+}
+
 /// What was measured differently.
 fn differences(columns: &[Column]) -> Vec<String> {
     let differ = |what: &str, value: &dyn Fn(&Report) -> String| {
@@ -73,6 +80,8 @@ fn differences(columns: &[Column]) -> Vec<String> {
         format!("epsilon {} alpha {} steps {} batch {}", profile.epsilon, profile.alpha, profile.steps, profile.batch)
     };
     [
+        differ("the conformance of the attacks", &|report| report.profile.conformance.to_string()),
+        differ("the protocol", &|report| protocol(report).to_owned()),
         differ("the budget of the attacks", &budget),
         differ("the size of the gallery", &|report| report.gallery.to_string()),
         differ("the number of queries", &|report| report.queries.to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use candle_core::DType;
 use clap::Args;
-use holdfast_attack::{EvaluateOptions, Profile, Report, by_names};
+use holdfast_attack::{Conformance, EvaluateOptions, Labelled, Report, TestSet, by_names};
 use holdfast_model::checkpoint::{self, Checkpoint};
 use holdfast_model::{Embedder, EmbeddingNet, Precision, atomic, device};
 use holdfast_trainer::config::{EvaluationConfig, TrainConfig};
@@ -28,6 +28,8 @@ use crate::progress::Evaluating;
 Examples:
   The evaluation of the end of training again, with more queries:
     holdfast-trainer evaluate --checkpoint nets/robust --limit 512 --out report.json
+  As published tables have it, on a sample of the pictures:
+    holdfast-trainer evaluate --checkpoint nets/robust --data FOLDER --profile configs/attack/ers-28.toml --limit 256
   Two attacks, on other pictures:
     holdfast-trainer evaluate --checkpoint nets/robust --data my-pictures --attacks QA+,ES --out mine.json")]
 pub struct Arguments {
@@ -38,21 +40,25 @@ pub struct Arguments {
     #[command(flatten)]
     data: DataArguments,
 
-    /// Attacks: "all", or names with commas between, such as QA+,ES.
+    /// Attacks: "all" for those of the robustness score, or names with commas between, such as QA+,ES or all,NES.
     #[arg(long, value_name = "NAMES")]
     attacks: Option<String>,
 
-    /// Attack at most so many pictures.
-    #[arg(long, value_name = "N")]
+    /// Attack at most so many pictures: a number, or all.
+    #[arg(long, value_name = "N", value_parser = count)]
     limit: Option<usize>,
 
-    /// Search among at most so many pictures.
-    #[arg(long, value_name = "N")]
+    /// Search among at most so many pictures: a number, or all.
+    #[arg(long, value_name = "N", value_parser = count)]
     gallery: Option<usize>,
 
-    /// Budget of the attacks: rob28 (ε = 77/255) or rob224 (ε = 8/255).
-    #[arg(long, value_name = "NAME")]
+    /// Budget of the attacks: rob28 (ε = 77/255), rob224 (ε = 8/255), or an evaluation file, whose other keys hold too.
+    #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
+
+    /// Whose reading of the attacks is carried out: reference (as published numbers have it) or corrected.
+    #[arg(long, value_name = "NAME", value_parser = conformance)]
+    conformance: Option<Conformance>,
 
     /// Arithmetic of the net while it is attacked: f32 or bf16.
     #[arg(long, value_name = "NAME", value_parser = precision)]
@@ -75,6 +81,14 @@ fn precision(name: &str) -> Result<Precision, String> {
     Precision::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
+fn conformance(name: &str) -> Result<Conformance, String> {
+    Conformance::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    if text == "all" { Ok(usize::MAX) } else { text.parse().map_err(|_| "expected a number, or all".to_owned()) }
+}
+
 /// Loads the checkpoint and the pictures, attacks, writes the report and prints it.
 ///
 /// # Errors
@@ -94,7 +108,7 @@ pub fn run(arguments: &Arguments, screen: &mut Screen) -> anyhow::Result<Ending>
         eprintln!("note: this net was trained on other pictures ({})", manifest.dataset.name);
     }
 
-    let report = measure(&net, &splits.test, &evaluation, arguments.seed.unwrap_or(manifest.seed))?;
+    let report = measure(&net, &splits.test, &evaluation, manifest.seed)?;
     let name = arguments.checkpoint.file_name().unwrap_or(arguments.checkpoint.as_os_str());
     let column = Column { name: name.to_string_lossy().into_owned(), report };
     if let Some(out) = &arguments.out {
@@ -119,7 +133,10 @@ fn ensure_place(out: &Path) -> anyhow::Result<()> {
 /// The checkpoint's own evaluation with what the command line says otherwise.
 fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::Result<EvaluationConfig> {
     if let Some(name) = &arguments.profile {
-        evaluation.profile = Profile::preset(name)?;
+        evaluation = evaluation.under(name)?;
+    }
+    if let Some(conformance) = arguments.conformance {
+        evaluation.profile.conformance = conformance;
     }
     if let Some(precision) = arguments.precision {
         evaluation.profile.precision = precision;
@@ -129,10 +146,13 @@ fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::R
     }
     evaluation.queries = arguments.limit.unwrap_or(evaluation.queries);
     evaluation.gallery = arguments.gallery.unwrap_or(evaluation.gallery);
+    evaluation.seed = arguments.seed.or(evaluation.seed);
+    evaluation.validate()?;
     Ok(evaluation)
 }
 
-/// Measures a net on the first pictures of a test set, with progress on stderr.
+/// Measures a net on the first pictures of a test set, with progress on stderr; `seed` decides where the evaluation
+/// does not.
 ///
 /// # Errors
 /// If an attack is not known, cannot be mounted on these pictures, or meets a number that is not finite.
@@ -141,11 +161,17 @@ pub fn measure(net: &EmbeddingNet, test: &Dataset, evaluation: &EvaluationConfig
     let gallery = gallery(test, evaluation.gallery)?;
     let pixels = test.gather(&gallery, net.device(), net.dtype()).context("placing the test pictures on the device")?;
     let labels: Vec<u32> = gallery.iter().map(|&picture| test.labels[picture]).collect();
+    let set = TestSet::LeaveOneOut(Labelled { pixels: &pixels, labels: &labels });
     let profile = evaluation.profile.clone();
-    let options = EvaluateOptions { profile, queries: Some(evaluation.queries), seed };
+    let options = EvaluateOptions {
+        profile,
+        queries: Some(evaluation.queries),
+        seed: evaluation.seed.unwrap_or(seed),
+        sanity: evaluation.sanity,
+    };
     let mut progress = Evaluating::new();
     let mut observe = |stage: &str, done, all| progress.observe(stage, done, all);
-    let report = holdfast_attack::evaluate(net, &pixels, &labels, &attacks, &options, &mut observe);
+    let report = holdfast_attack::evaluate(net, &set, &attacks, &options, &mut observe);
     progress.finish();
     report.context("evaluating the net")
 }

@@ -1,8 +1,9 @@
 //! Reports as a table: one column a net, the better value marked.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use holdfast_attack::{ERS_TERMS, Report};
+use holdfast_attack::{Conformance, ERS_TERMS, Report};
 
 const BETTER: &str = "\x1b[1;32m";
 const PLAIN: &str = "\x1b[0m";
@@ -43,7 +44,15 @@ pub fn write(out: &mut dyn Write, columns: &[Column], colours: bool) -> std::io:
         }
         writeln!(out)?;
     }
-    Ok(())
+    columns.iter().try_for_each(|column| write_doubts(out, column))
+}
+
+/// Why the figures of a report are not to be trusted, one line a reason.
+fn write_doubts(out: &mut dyn Write, Column { name, report }: &Column) -> std::io::Result<()> {
+    let flags = report.sanity.iter().flat_map(|sanity| &sanity.flags);
+    flags.into_iter().try_for_each(|flag| {
+        writeln!(out, "warning: {name} looks more robust than it is ({}): {}", flag.suspicion, flag.explanation)
+    })
 }
 
 /// R@1 of the queries under the attack that hurts it most, in percent; nothing if no attack has queries.
@@ -61,21 +70,38 @@ fn rows(columns: &[Column]) -> Vec<Row> {
         row("R@1 clean", &|report| percent(report.recall_at_1)),
         row("R@1 under the worst attack", &|report| worst_recall_at_1(report).and_then(percent)),
         row("mAP clean", &|report| percent(report.mean_average_precision)),
+        row("NMI clean", &|report| report.normalized_mutual_information.and_then(percent)),
     ];
-    for term in ERS_TERMS {
-        rows.push(row(&format!("score {term} (raw)"), &|report| {
+    let score = |term: &str| {
+        row(&format!("score {term} (raw)"), &|report| {
             let attack = report.attacks.get(term)?;
             Some((format!("{:.1} ({})", attack.score, raw(term, attack.raw)), attack.score))
-        }));
-    }
-    rows.push(row("ERS", &|report| report.ers.map(|ers| (format!("{ers:.1}"), ers))));
+        })
+    };
+    rows.extend(ERS_TERMS.map(score));
+    rows.push(row("ERS", &|report| report.ers.map(|ers| (ers_text(ers, report.profile.conformance), ers))));
+    rows.extend(further(columns).into_iter().map(score));
     rows.retain(|row| row.cells.iter().any(Option::is_some));
     rows
 }
 
+/// The outcomes that are no terms of the robustness score, each once.
+fn further(columns: &[Column]) -> BTreeSet<&str> {
+    let names = columns.iter().flat_map(|column| column.report.attacks.keys().map(String::as_str));
+    names.filter(|name| !ERS_TERMS.contains(name)).collect()
+}
+
+/// Only the reference's reading is called ERS without further words: it is what published tables hold.
+fn ers_text(ers: f64, conformance: Conformance) -> String {
+    match conformance {
+        Conformance::Reference => format!("{ers:.1}"),
+        Conformance::Corrected => format!("{ers:.1} corrected"),
+    }
+}
+
 /// What an attack reached, in the unit of published tables: cosine and distance have none, the others are percentages.
 fn raw(term: &str, value: f64) -> String {
-    if matches!(term, "TMA" | "ES:D") { format!("{value:.3}") } else { format!("{value:.1} %") }
+    if matches!(term, "TMA" | "ES:D" | "NES:D") { format!("{value:.3}") } else { format!("{value:.1} %") }
 }
 
 fn width(name: &str, rows: &[Row], column: usize) -> usize {
@@ -97,14 +123,22 @@ fn best(cells: &[Option<(String, f64)>]) -> Option<f64> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use holdfast_attack::{AttackScore, Averaging, Profile};
+    use holdfast_attack::sanity::Measured;
+    use holdfast_attack::{AttackScore, Averaging, Flag, Profile, Protocol, Sanity, Suspicion};
 
     use super::*;
 
     fn column(name: &str, recall: f64, score: f64) -> Column {
-        let attack = AttackScore { raw: score / 2.0, score, recall_at_1: Some(score), embedding_shift: 0.5 };
+        let attack = AttackScore {
+            raw: score / 2.0,
+            score,
+            recall_at_1: Some(score),
+            embedding_shift: 0.5,
+            model_queries: None,
+        };
         let report = Report {
             profile: Profile::preset("rob28").unwrap(),
+            protocol: Protocol::LeaveOneOut,
             seed: 0,
             gallery: 100,
             queries: 10,
@@ -112,9 +146,13 @@ mod tests {
             recall_at_1: recall,
             recall_at_2: recall,
             mean_average_precision: recall,
+            mean_average_precision_at_10: None,
+            mean_rank: None,
+            normalized_mutual_information: None,
             queries_recall_at_1: recall,
             attacks: BTreeMap::from([("QA+".to_owned(), attack)]),
             ers: None,
+            sanity: None,
         };
         Column { name: name.to_owned(), report }
     }
@@ -144,6 +182,49 @@ mod tests {
         report.attacks.extend(more.map(|(name, attack)| (name.to_owned(), attack)));
 
         assert_eq!(worst_recall_at_1(&report), Some(20.0));
+    }
+
+    #[test]
+    fn what_makes_figures_untrustworthy_is_told_below_the_table() {
+        let mut suspect = column("robust", 80.0, 60.0);
+        let explanation = "noise does as much".to_owned();
+        let flags = vec![Flag { suspicion: Suspicion::NoiseAsStrong, explanation }];
+        let measured = Measured {
+            zero_gradient_pixels: 0.0,
+            zero_gradient_queries: 0.0,
+            shift: 0.1,
+            shift_half_the_steps: 0.1,
+            shift_one_step: 0.1,
+            shift_black_box: 0.1,
+            shift_noise: 0.1,
+            chance_recall_at_1: 10.0,
+        };
+        suspect.report.sanity = Some(Sanity { queries: 32, measured, flags });
+
+        let text = table(&[column("undefended", 76.3, 1.6), suspect], false);
+
+        let warning = "warning: robust looks more robust than it is (noise is as strong): noise does as much\n";
+        assert!(text.ends_with(warning), "{text}");
+        assert_eq!(text.matches("warning").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn further_attacks_stand_below_the_robustness_score_which_says_whose_reading_it_is() {
+        let mut net = column("net", 80.0, 60.0);
+        let blind =
+            AttackScore { raw: 0.5, score: 75.0, recall_at_1: None, embedding_shift: 0.5, model_queries: Some(1600) };
+        net.report.attacks.insert("NES:D".to_owned(), blind);
+        net.report.ers = Some(31.25);
+        net.report.profile.conformance = Conformance::Corrected;
+
+        let text = table(&[net], false);
+
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[5..],
+            ["ERS                         31.2 corrected", "score NES:D (raw)             75.0 (0.500)"],
+            "{text}"
+        );
     }
 
     #[test]

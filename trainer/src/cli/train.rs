@@ -234,6 +234,8 @@ fn headlines(report: &Report) -> BTreeMap<String, f64> {
         ("recall_at_2".to_owned(), report.recall_at_2),
         ("mean_average_precision".to_owned(), report.mean_average_precision),
     ]);
+    let shared = report.normalized_mutual_information;
+    metrics.extend(shared.map(|shared| ("normalized_mutual_information".to_owned(), shared)));
     metrics.extend(scores::worst_recall_at_1(report).map(|recall| ("recall_at_1_under_attack".to_owned(), recall)));
     metrics.extend(report.attacks.iter().map(|(name, attack)| (format!("score {name}"), attack.score)));
     metrics.extend(report.ers.map(|ers| ("ers".to_owned(), ers)));

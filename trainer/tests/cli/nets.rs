@@ -96,6 +96,57 @@ fn pictures_that_nothing_could_find_are_left_out_of_the_gallery() {
 }
 
 #[test]
+fn an_evaluation_file_decides_all_that_it_says_and_the_command_line_the_rest() {
+    let (robust, out, file) = (nets().path("robust"), nets().path("by-file.json"), nets().path("evaluation.toml"));
+    let own = r#"
+        attacks = "ES,NES"
+        queries = 3
+        seed = 8
+        sanity = false
+        [profile]
+        name = "mine"
+        epsilon = "4/255"
+        alpha = "2/255"
+        steps = 2
+        batch = 4
+        nes = { samples = 4, sigma = 0.01, query_budget = 4 }
+    "#;
+    fs::write(&file, own).unwrap();
+
+    succeed(&["evaluate", "--checkpoint", &robust, "--profile", &file, "--gallery", "8", "--out", &out]);
+
+    let report = report(&out);
+    assert_eq!((report.queries, report.gallery, report.seed, report.sanity), (3, 8, 8, None));
+    assert_eq!((report.profile.name.as_str(), report.profile.steps), ("mine", 2));
+    assert_eq!(report.attacks.keys().collect::<Vec<_>>(), ["ES:D", "ES:R", "NES:D", "NES:R"]);
+    assert_eq!(report.attacks["NES:D"].model_queries, Some(4));
+}
+
+#[test]
+fn a_training_configuration_may_name_an_evaluation_file() {
+    let (config, file, out) = (nets().path("config.toml"), nets().path("named.toml"), nets().path("by-name"));
+    fs::write(&file, "attacks = \"TMA\"\nqueries = 3\ngallery = 8\nprofile = \"rob224\"").unwrap();
+    let evaluation = format!("evaluation={{ profile = \"{file}\", queries = 2 }}");
+
+    let table = succeed(&["train", "--config", &config, "--out", &out, "--set", "steps=1", "--set", &evaluation]);
+
+    let report = report(Path::new(&out).join("report.json"));
+    assert_eq!((report.profile.name.as_str(), report.queries, report.gallery), ("rob224", 2, 8));
+    assert_eq!(report.sanity.unwrap().queries, 2, "looked at by default");
+    assert!(table.contains("score TMA (raw)") && !table.contains("score ES:D"), "{table}");
+}
+
+#[test]
+fn corrected_and_reference_evaluations_are_not_compared_in_silence() {
+    let (robust, out) = (nets().path("robust"), nets().path("corrected.json"));
+    succeed(&["evaluate", "--checkpoint", &robust, "--conformance", "corrected", "--out", &out]);
+
+    let table = succeed(&["compare", &robust, &out]);
+
+    assert!(table.contains("the conformance of the attacks differs (reference, corrected)"), "{table}");
+}
+
+#[test]
 fn reports_compare_side_by_side_and_differences_are_told() {
     let (robust, vanilla) = (nets().path("robust"), nets().path("vanilla"));
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{fail, nets};
@@ -72,13 +73,42 @@ fn a_checkpoint_that_is_missing_or_damaged_is_never_measured() {
 }
 
 #[test]
+fn weights_that_are_not_numbers_are_named_although_their_checksum_is_right() {
+    let copy = copied(&nets().path("robust"));
+    let (weights, manifest) = (copy.path().join("weights.safetensors"), copy.path().join("manifest.json"));
+    let mut bytes = fs::read(&weights).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, &bytes).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
+    let sum = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json["weights_sha256"] = sum.into();
+    fs::write(&manifest, json.to_string()).unwrap();
+
+    let message = fail(&["evaluate", "--checkpoint", &copy.path().display().to_string()]);
+
+    assert!(message.contains("NaN") && message.contains("weights must be finite"), "{message}");
+}
+
+#[test]
+fn a_gallery_too_small_for_an_attack_says_how_large_it_must_be() {
+    let message = fail(&["evaluate", "--checkpoint", &nets().path("robust"), "--attacks", "SPQA-"]);
+
+    assert!(message.contains("SPQA-") && message.contains("at least 600 items"), "{message}");
+}
+
+#[test]
 fn options_that_make_no_sense_list_the_choices() {
     let robust = nets().path("robust");
     let evaluate = |option: &[&str]| fail(&[&["evaluate", "--checkpoint", &robust][..], option].concat());
 
     assert!(evaluate(&["--attacks", "XYZ"]).contains("QA+"));
     assert!(evaluate(&["--profile", "rob32"]).contains("rob28"));
+    assert!(evaluate(&["--profile", "nowhere/mine.toml"]).contains("nowhere/mine.toml"));
+    assert!(evaluate(&["--conformance", "loose"]).contains("`corrected`"));
     assert!(evaluate(&["--limit", "none"]).contains("--limit"));
+    let both = evaluate(&["--limit", "0", "--attacks", "XYZ"]);
+    assert!(both.contains("2 problem(s)") && both.contains("queries") && both.contains("XYZ"), "{both}");
     assert!(evaluate(&["--out", "/nowhere/report.json"]).contains("no folder /nowhere"));
     assert!(fail(&["compare", "/nowhere/report.json"]).contains("/nowhere/report.json"));
     assert!(fail(&["export", "--out", &robust]).contains("not empty"));

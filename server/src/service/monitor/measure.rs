@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use holdfast_attack::{AttackedBatch, Membership, Pgd, Pictures, RankingAttack, attack_batch, score};
+use holdfast_attack::{AttackedBatch, Pgd, Pictures, Protocol, RankingAttack, Rules, attack_batch, score};
 use holdfast_model::{Embedder, EmbeddingSet, distance, pixels};
 use rand::RngCore;
 
@@ -87,8 +87,8 @@ impl Attacker<'_> {
             let labels = set.labels.as_ref().map(|labels| &labels[start..end]);
             let numbers: Option<Vec<u32>> = labels.map(|labels| labels.iter().map(|name| self.class(name)).collect());
 
-            let pictures = Pictures { pixels: &pixels, labels: numbers.as_deref(), membership: Membership::Outside };
-            let attacked = attack_batch(self.embedder, pictures, self.gallery, attack, &self.pgd, rng)?;
+            let pictures = Pictures { pixels: &pixels, labels: numbers.as_deref(), protocol: Protocol::QueryGallery };
+            let attacked = attack_batch(self.embedder, pictures, self.gallery, attack, &Rules::from(self.pgd), rng)?;
             measured.first_hit_right.extend(self.first_hits(&attacked.embeddings, labels.unwrap_or_default())?);
             measured.rank_shift.extend(self.rank_shift(&attacked)?);
             measured.largest_change = measured.largest_change.max(largest_change(&pixels, &attacked.pixels)?);

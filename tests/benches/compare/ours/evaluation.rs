@@ -3,7 +3,8 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor, safetensors};
 use holdfast_attack::{
-    ATTACKS, EvaluateOptions, Membership, Pgd, Pictures, Profile, RankingAttack, attack_batch, evaluate,
+    ERS_ATTACKS, EvaluateOptions, Labelled, Pgd, Pictures, Profile, Protocol, RankingAttack, Rules, TestSet,
+    attack_batch, evaluate,
 };
 use holdfast_model::{Embedder, EmbeddingNet, EmbeddingSet, metrics};
 use rand_chacha::ChaCha8Rng;
@@ -26,14 +27,15 @@ pub fn prepare(settings: &Evaluation) -> Result<Work> {
             Ok(())
         }),
         Part::Batch => {
-            let (gallery, pgd) = (set.gallery()?, Pgd::new(epsilon, alpha, steps)?);
-            timed(move || ATTACKS.iter().try_for_each(|attack| set.attack(*attack, &gallery, &pgd)))
+            let (gallery, rules) = (set.gallery()?, Rules::from(Pgd::new(epsilon, alpha, steps)?));
+            timed(move || ERS_ATTACKS.iter().try_for_each(|attack| set.attack(*attack, &gallery, &rules)))
         }
         Part::Whole => {
             let profile = Profile { epsilon, alpha, steps, batch: BATCH, ..Profile::preset("rob28")? };
-            let options = EvaluateOptions { profile, queries: Some(queries), seed: 1 };
+            let options = EvaluateOptions { profile, queries: Some(queries), seed: 1, sanity: 0 };
             timed(move || {
-                evaluate(&set.net, &set.pixels, &set.labels, ATTACKS, &options, &mut |_, _, _| {})?;
+                let labelled = Labelled { pixels: &set.pixels, labels: &set.labels };
+                evaluate(&set.net, &TestSet::LeaveOneOut(labelled), ERS_ATTACKS, &options, &mut |_, _, _| {})?;
                 Ok(())
             })
         }
@@ -55,13 +57,13 @@ impl Set {
         Ok(EmbeddingSet::new(Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?, Some(self.labels.clone()))?)
     }
 
-    fn attack(&self, attack: &dyn RankingAttack, gallery: &EmbeddingSet, pgd: &Pgd) -> Result<()> {
+    fn attack(&self, attack: &dyn RankingAttack, gallery: &EmbeddingSet, rules: &Rules) -> Result<()> {
         let pictures = Pictures {
             pixels: &self.pixels.narrow(0, 0, BATCH)?,
             labels: Some(&self.labels[..BATCH]),
-            membership: Membership::InGallery,
+            protocol: Protocol::LeaveOneOut,
         };
-        attack_batch(&self.net, pictures, gallery, attack, pgd, &mut ChaCha8Rng::seed_from_u64(1))?;
+        attack_batch(&self.net, pictures, gallery, attack, rules, &mut ChaCha8Rng::seed_from_u64(1))?;
         Ok(())
     }
 }
