@@ -17,7 +17,7 @@ use crate::defense::DefenseConfig;
 use crate::error::{Error, Result};
 use crate::optimizer::AdamSettings;
 
-pub use data::{DataConfig, DataFormat, ToyShopConfig};
+pub use data::{DataConfig, ToyShopConfig};
 pub use evaluation::EvaluationConfig;
 pub use weights::WeightsConfig;
 

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use crate::dataset::DatasetError;
+
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -20,6 +22,10 @@ pub enum Error {
     /// The inner attack failed, usually because a loss or gradient was not finite.
     #[error(transparent)]
     Attack(#[from] holdfast_attack::Error),
+
+    /// The data cannot be loaded, or a picture of it cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
 
     /// The configuration text describes neither a training run nor an evaluation.
     #[error("the configuration cannot be read: {detail}")]

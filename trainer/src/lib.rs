@@ -15,7 +15,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`config`] | what decides a run? |
-//! | [`sampler`], [`batch`] | which pictures come together? |
+//! | [`sampler`], [`batch`], [`batches`] | which pictures come together? |
 //! | [`miner`], [`triplet`] | which triplets are compared, and how hard are they? |
 //! | [`defense`] | how does a batch become a loss? One defense a file, the registry [`DEFENSES`](defense::DEFENSES) |
 //! | [`optimizer`] | how do the parameters move? |
@@ -25,6 +25,7 @@
 //! | [`dataset`] | which pictures are there? |
 
 pub mod batch;
+pub mod batches;
 pub mod config;
 pub mod dataset;
 pub mod defense;

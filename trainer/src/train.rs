@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use holdfast_model::{Embedder, EmbeddingNet};
 
-use crate::batch::{Batch, Progress};
+use crate::batch::Progress;
+use crate::batches::Batches;
 use crate::config::TrainConfig;
 use crate::dataset::Dataset;
 use crate::defense::{StepLoss, mean};
 use crate::error::{Error, Result};
 use crate::optimizer::Adam;
 use crate::random::{Purpose, stream};
-use crate::sampler::PairSampler;
 use crate::step_log::StepLog;
 
 /// The end of a training run.
@@ -51,8 +51,7 @@ pub fn train(
     drop(net); // its parameters were copied
     let mut optimizer = Adam::new(parameters, config.adam())?;
     let mut defense = config.defense.build();
-    let mut sampler = PairSampler::new(&dataset.labels, config.pairs);
-    let mut sampling = stream(config.seed, Purpose::Sampling);
+    let mut batches = Batches::starting_at(1, dataset, config);
     let mut mining = stream(config.seed, Purpose::Mining);
     let mut log: Vec<StepLog> = Vec::new();
 
@@ -61,7 +60,7 @@ pub fn train(
         let failed = |source| Error::Step { step, source: Box::new(source) };
 
         let progress = Progress { done: step - 1, steps: config.steps };
-        let batch = gather(dataset, &sampler.next_batch(&mut sampling), &learner)?.at(progress);
+        let batch = batches.next_batch(learner.device(), learner.dtype()).map_err(failed)?.at(progress);
         let loss = defense.loss(&learner, &batch, &mut mining).and_then(finite).map_err(failed)?;
         optimizer.step(&loss.loss.backward()?).map_err(failed)?;
 
@@ -87,11 +86,6 @@ fn check(dataset: &Dataset, net: &EmbeddingNet) -> Result<()> {
         Some(first) if dataset.labels.iter().any(|label| label != first) => Ok(()),
         _ => refuse("a triplet needs two classes, and it has fewer".to_owned()),
     }
-}
-
-fn gather(dataset: &Dataset, pictures: &[usize], net: &EmbeddingNet) -> Result<Batch> {
-    let labels = pictures.iter().map(|&picture| dataset.labels[picture]).collect();
-    Batch::new(dataset.gather(pictures, net.device(), net.dtype())?, labels)
 }
 
 fn finite(loss: StepLoss) -> Result<StepLoss> {

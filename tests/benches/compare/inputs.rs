@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, safetensors};
 use holdfast_model::{Embedder, EmbeddingNet, InputShape};
-use holdfast_trainer::config::{DataConfig, DataFormat, TrainConfig};
+use holdfast_trainer::config::{DataConfig, TrainConfig};
 use holdfast_trainer::dataset::{self, Dataset};
 use holdfast_trainer::defense::DefenseConfig;
 use holdfast_trainer::defense::vanilla::VanillaConfig;
@@ -96,7 +96,7 @@ pub fn fashion_mnist(folder: Option<&Path>) -> Result<(Dataset, Dataset)> {
     let net = fresh_net("c2f2")?;
     if let Some(folder) = folder {
         let config =
-            DataConfig { format: DataFormat::FashionMnist, path: Some(folder.to_owned()), ..DataConfig::default() };
+            DataConfig { format: "fashion_mnist".to_owned(), path: Some(folder.to_owned()), ..DataConfig::default() };
         let splits = dataset::load(&config, net.input(), &|_, _| {})?;
         println!("Pictures: Fashion-MNIST.\n");
         return Ok((splits.train, splits.test));
@@ -128,5 +128,5 @@ fn blurred(classes: &[Vec<u8>], count: usize, input: InputShape, rng: &mut dyn R
 
 fn dataset(name: &str, input: InputShape, pixels: Vec<u8>, labels: Vec<u32>, classes: usize) -> Dataset {
     let classes = (0..classes).map(|class| class.to_string()).collect();
-    Dataset { name: name.to_owned(), input, pixels, labels, classes, files: Vec::new() }
+    Dataset::kept(name, input, pixels, labels, classes)
 }

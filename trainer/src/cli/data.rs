@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use holdfast_model::InputShape;
-use holdfast_trainer::config::{DataConfig, DataFormat, TrainConfig};
+use holdfast_trainer::config::{DataConfig, TrainConfig};
 use holdfast_trainer::dataset::{self, Splits};
 
 use crate::progress::Loading;
@@ -60,7 +60,7 @@ pub fn read_config(file: &Path, overrides: &[(&str, &str)]) -> anyhow::Result<Tr
 /// Moves a data configuration to another folder, whose format is then told from its content.
 pub fn point_at(data: &mut DataConfig, path: &Path) {
     data.path = Some(path.to_path_buf());
-    data.format = DataFormat::Auto;
+    data.format = DataConfig::default().format;
 }
 
 /// Loads pictures with a progress bar and says what was loaded and what was left out.
@@ -71,6 +71,9 @@ pub fn load(data: &DataConfig, input: InputShape) -> anyhow::Result<Splits> {
     let loading = Loading::new();
     let splits = dataset::load(data, input, &|done, all| loading.observe(done, all)).context("loading the pictures")?;
     loading.finish(&splits);
+    for note in &splits.notes {
+        eprintln!("note: {note}");
+    }
     if !splits.skipped.is_empty() {
         eprintln!("{} pictures could not be used and are left out:", splits.skipped.len());
         for picture in splits.skipped.iter().take(NAMED) {

@@ -127,7 +127,7 @@ fn write_folder(dataset: &Dataset, limits: &DecodeLimits, selection: &Selection,
 
 /// The picture as its file has it, or else as the data set has it.
 fn picture(dataset: &Dataset, index: usize, limits: &DecodeLimits) -> anyhow::Result<DynamicImage> {
-    let Some(file) = dataset.files.get(index) else { return Ok(dataset.image(index)) };
+    let Some(file) = dataset.files.get(index) else { return Ok(dataset.image(index)?) };
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let picture = decode(&bytes, limits).with_context(|| format!("in {}", file.display()))?;
     Ok(DynamicImage::ImageRgb8(picture.to_rgb8()))
@@ -144,7 +144,8 @@ fn write_sheet(dataset: &Dataset, file: &Path) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    let pictures: Vec<_> = rows.concat().into_iter().map(|index| dataset.image(index).to_rgb8()).collect();
+    let picture = |index| dataset.image(index).map(|picture| picture.to_rgb8());
+    let pictures: Vec<_> = rows.concat().into_iter().map(picture).collect::<Result<_, _>>()?;
     if pictures.is_empty() {
         bail!("there is no picture to put on a sheet");
     }

@@ -67,14 +67,9 @@ mod tests {
     use super::*;
 
     fn dataset(labels: &[u32]) -> Dataset {
-        Dataset {
-            name: "test".into(),
-            input: InputShape { channels: 1, height: 1, width: 1 },
-            pixels: vec![0; labels.len()],
-            labels: labels.to_vec(),
-            classes: (0..3).map(|class| class.to_string()).collect(),
-            files: Vec::new(),
-        }
+        let input = InputShape { channels: 1, height: 1, width: 1 };
+        let classes = (0..3).map(|class| class.to_string()).collect();
+        Dataset::kept("test", input, vec![0; labels.len()], labels.to_vec(), classes)
     }
 
     const LABELS: [u32; 9] = [0, 0, 0, 1, 1, 1, 1, 1, 2];

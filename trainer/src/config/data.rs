@@ -5,17 +5,28 @@ use std::path::PathBuf;
 use holdfast_model::pixels::DecodeLimits;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{self, Framing};
+
 /// The data set of a run: the table `[data]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// What lies at `path`.
-    pub format: DataFormat,
+    /// How the data at `path` is stored: one of [`formats`](crate::dataset::formats), or `"auto"` for whatever it looks
+    /// like (the toy shop where there is no path).
+    pub format: String,
     /// A folder; absent for the toy shop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// The share of the classes, in (0, 1), that trains; the other classes test. Not for data with an official split.
     pub train_share: f64,
+    /// Which part of a picture the net sees. Absent: windows for nets that take 128 × 128 or more, all of it for smaller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framing: Option<Framing>,
+    /// Batches that are prepared ahead of the training step; 0 prepares each when it is needed.
+    pub prefetch: usize,
+    /// Decoded pictures of both splits that take more than this, in MiB, are not kept in memory: their files are
+    /// decoded again for each use.
+    pub memory_mib: usize,
     /// Which toy shop to draw, where there is no `path`.
     pub toy_shop: ToyShopConfig,
     /// What a picture of a folder may cost to decode.
@@ -25,27 +36,16 @@ pub struct DataConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
-            format: DataFormat::Auto,
+            format: dataset::AUTO.to_owned(),
             path: None,
             train_share: 0.5,
+            framing: None,
+            prefetch: 2,
+            memory_mib: 512,
             toy_shop: ToyShopConfig::default(),
             limits: DecodeLimits::default(),
         }
     }
-}
-
-/// How pictures and labels are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DataFormat {
-    /// Whatever the folder looks like; the toy shop where there is no folder.
-    Auto,
-    /// The four idx files of (Fashion-)MNIST, gzipped or not.
-    FashionMnist,
-    /// One folder a class, pictures inside.
-    Folder,
-    /// Procedural products, drawn on the spot.
-    ToyShop,
 }
 
 /// The toy shop's size and variant.
@@ -70,11 +70,13 @@ impl DataConfig {
     /// Every value that makes no sense.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let needs_path = matches!(self.format, DataFormat::FashionMnist | DataFormat::Folder);
-        if needs_path && self.path.is_none() {
-            problems.push("data.path is missing: this data.format reads a folder".to_owned());
+        let (format, formats) = (self.format.as_str(), dataset::formats());
+        if !formats.contains(&format) {
+            problems.push(format!("data.format \"{format}\" is not known; known: {}", formats.join(", ")));
+        } else if ![dataset::AUTO, dataset::TOY_SHOP].contains(&format) && self.path.is_none() {
+            problems.push(format!("data.path is missing: the data.format \"{format}\" reads files"));
         }
-        if self.format == DataFormat::ToyShop && self.path.is_some() {
+        if format == dataset::TOY_SHOP && self.path.is_some() {
             problems
                 .push("data.path has no meaning for the toy shop, which is drawn: remove one of the two".to_owned());
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use holdfast_model::InputShape;
+use holdfast_model::pixels::PixelsError;
 
 /// Where the official Fashion-MNIST files are.
 const FASHION_MNIST: &str = "https://github.com/zalandoresearch/fashion-mnist";
@@ -12,7 +13,7 @@ const FASHION_MNIST: &str = "https://github.com/zalandoresearch/fashion-mnist";
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// Nothing is there.
-    #[error("the data folder \"{}\" does not exist, or is no folder", path.display())]
+    #[error("there is no data at \"{}\": it does not exist; check the path", path.display())]
     Missing {
         /// The path asked for.
         path: PathBuf,
@@ -24,14 +25,24 @@ pub enum DatasetError {
 
     /// A folder of no known format.
     #[error(
-        "\"{}\" is no data set: looked for Fashion-MNIST's idx files (train-images-idx3-ubyte or .gz) and for class \
-         folders with pictures (<class>/<picture>.jpg, .png, .webp, .gif or .bmp){hint}", path.display()
+        "\"{}\" is no data set that is known; looked for: {looked_for}{hint}", path.display()
     )]
     Unrecognised {
         /// The folder.
         path: PathBuf,
+        /// What would have been recognised.
+        looked_for: String,
         /// What may have been meant, or nothing.
         hint: String,
+    },
+
+    /// A format that does not exist.
+    #[error("the data format \"{name}\" is not known; known: {known}")]
+    UnknownFormat {
+        /// The format asked for.
+        name: String,
+        /// All there are.
+        known: String,
     },
 
     /// One of the four idx files is not there.
@@ -74,7 +85,7 @@ pub enum DatasetError {
     /// A side of the class-disjoint split would have nothing to tell apart.
     #[error(
         "{place} has {classes} classes with at least one readable picture, of which {train} would train and {test} \
-         would test: both need at least 2; add classes or change the training share"
+         would test: both need at least 2; add classes or change the split"
     )]
     TooFewClasses {
         /// Which data set.
@@ -105,7 +116,16 @@ pub enum DatasetError {
         source: io::Error,
     },
 
+    /// A picture that cannot be decoded.
+    #[error("cannot use the picture \"{}\"; replace or remove it", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PixelsError,
+    },
+
     /// The net takes pictures that cannot be made from a picture file.
     #[error(transparent)]
-    Pixels(#[from] holdfast_model::pixels::PixelsError),
+    Pixels(#[from] PixelsError),
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use holdfast_model::InputShape;
 
-use super::{Dataset, DatasetError, Splits, hexadecimal_sha256};
+use super::{Dataset, DatasetError, Format, Request, Splits, hexadecimal_sha256};
 
 const TRAIN_PICTURES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
@@ -23,44 +23,44 @@ const FASHION_MNIST_LABELS: &str = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47
 const FASHION_MNIST_CLASSES: [&str; 10] =
     ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
 
-/// Whether the folder looks like one of idx files.
-pub(super) fn is_here(folder: &Path) -> bool {
-    find(folder, TRAIN_PICTURES).is_ok()
-}
+/// The four official files of a folder: train-* trains, t10k-* tests, both with the same classes.
+pub(super) struct IdxFiles;
 
-/// Loads the four official files of a folder: train-* trains, t10k-* tests, both with the same classes.
-///
-/// # Errors
-/// If a file is missing, unreadable or damaged, or its pictures are not the net's input.
-pub(super) fn load(folder: &Path, input: InputShape) -> Result<Splits, DatasetError> {
-    let train = read_split(folder, input, TRAIN_PICTURES, TRAIN_LABELS)?;
-    let test = read_split(folder, input, TEST_PICTURES, TEST_LABELS)?;
-    let labels = train.labels.iter().chain(&test.labels);
-    let count = labels.max().map_or(0, |&last| usize::from(last) + 1);
-    let (name, classes) = if train.labels_sha256 == FASHION_MNIST_LABELS && count == FASHION_MNIST_CLASSES.len() {
-        ("fashion-mnist", FASHION_MNIST_CLASSES.map(str::to_owned).to_vec())
-    } else {
-        ("idx", (0..count).map(|class| class.to_string()).collect())
-    };
-    let dataset = |half: Half| Dataset {
-        name: name.to_owned(),
-        input,
-        pixels: half.pixels,
-        labels: half.labels.into_iter().map(u32::from).collect(),
-        classes: classes.clone(),
-        files: Vec::new(),
-    };
-    Ok(Splits { train: dataset(train), test: dataset(test), skipped: Vec::new() })
-}
+impl Format for IdxFiles {
+    fn name(&self) -> &'static str {
+        "fashion_mnist"
+    }
 
-/// The shape of the test pictures.
-///
-/// # Errors
-/// If their file is missing, unreadable or damaged.
-pub(super) fn natural_input(folder: &Path) -> Result<InputShape, DatasetError> {
-    let path = find(folder, TEST_PICTURES)?;
-    let [_, height, width] = parse::<3>(&path, read(&path)?)?.dimensions;
-    Ok(InputShape { channels: 1, height, width })
+    fn looks_for(&self) -> &'static str {
+        "Fashion-MNIST's idx files (train-images-idx3-ubyte or .gz)"
+    }
+
+    fn is_here(&self, path: &Path) -> bool {
+        find(path, TRAIN_PICTURES).is_ok()
+    }
+
+    fn load(&self, folder: &Path, request: &Request<'_>) -> Result<Splits, DatasetError> {
+        let train = read_split(folder, request.input, TRAIN_PICTURES, TRAIN_LABELS)?;
+        let test = read_split(folder, request.input, TEST_PICTURES, TEST_LABELS)?;
+        let labels = train.labels.iter().chain(&test.labels);
+        let count = labels.max().map_or(0, |&last| usize::from(last) + 1);
+        let (name, classes) = if train.labels_sha256 == FASHION_MNIST_LABELS && count == FASHION_MNIST_CLASSES.len() {
+            ("fashion-mnist", FASHION_MNIST_CLASSES.map(str::to_owned).to_vec())
+        } else {
+            ("idx", (0..count).map(|class| class.to_string()).collect())
+        };
+        let dataset = |half: Half| {
+            let labels = half.labels.into_iter().map(u32::from).collect();
+            Dataset::kept(name, request.input, half.pixels, labels, classes.clone())
+        };
+        Ok(Splits { train: dataset(train), test: dataset(test), skipped: Vec::new(), notes: Vec::new() })
+    }
+
+    fn natural_input(&self, folder: &Path) -> Result<InputShape, DatasetError> {
+        let path = find(folder, TEST_PICTURES)?;
+        let [_, height, width] = parse::<3>(&path, read(&path)?)?.dimensions;
+        Ok(InputShape { channels: 1, height, width })
+    }
 }
 
 struct Half {

@@ -1,44 +1,33 @@
-//! Data sets: pictures with labels, in memory, from idx files, an image folder, or the toy shop.
+//! Data sets: pictures with labels, from files in one of the [known formats](formats), or drawn by the toy shop.
+//!
+//! A format is a file here and a line in [`FORMATS`].
 
 mod assemble;
 mod error;
 mod folder;
+mod framing;
 mod idx;
+mod listing;
+mod set;
 mod sheet;
 pub mod toy_shop;
 
+use std::error::Error as _;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
 use holdfast_model::InputShape;
-use holdfast_model::checkpoint::DatasetFingerprint;
-use image::{DynamicImage, GrayImage, RgbImage};
 use sha2::{Digest, Sha256};
 
-use crate::config::{DataConfig, DataFormat};
+use crate::config::DataConfig;
 pub use error::DatasetError;
+pub use framing::{Framing, Window};
+pub(crate) use set::tensor;
+pub use set::{Dataset, Pixels};
 pub use sheet::contact_sheet;
 
 /// Told how far loading has come: pictures done, pictures in all. Called from several threads.
 pub type Observe<'a> = &'a (dyn Fn(usize, usize) + Sync);
-
-/// Pictures of one shape with their classes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset {
-    /// What people call it: "fashion-mnist", "toy shop", a folder's name.
-    pub name: String,
-    /// The shape of one picture.
-    pub input: InputShape,
-    /// N·C·H·W intensities, 255 for 1; picture by picture, channel by channel, row by row.
-    pub pixels: Vec<u8>,
-    /// One class index for each picture.
-    pub labels: Vec<u32>,
-    /// The classes' names; labels index it.
-    pub classes: Vec<String>,
-    /// The file of each picture, for those who want it larger; empty for data that has no file a picture.
-    pub files: Vec<PathBuf>,
-}
 
 /// A data set for training and one for judging the result.
 #[derive(Clone, Debug)]
@@ -49,6 +38,8 @@ pub struct Splits {
     pub test: Dataset,
     /// Picture files that could not be used.
     pub skipped: Vec<Skipped>,
+    /// What people should know before they compare numbers, such as that pictures are missing.
+    pub notes: Vec<String>,
 }
 
 /// A picture file that could not be used.
@@ -60,125 +51,121 @@ pub struct Skipped {
     pub reason: String,
 }
 
+impl Skipped {
+    fn new(path: &Path, error: &DatasetError) -> Self {
+        // The file is named already; what is of interest is why.
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Self { path: path.into(), reason }
+    }
+}
+
+/// How a data set can be stored.
+trait Format: Sync {
+    /// The name in configs.
+    fn name(&self) -> &'static str;
+
+    /// What makes a place look like one, for people whose data was not recognised.
+    fn looks_for(&self) -> &'static str;
+
+    /// Whether `path` looks like such a data set, complete or not.
+    fn is_here(&self, path: &Path) -> bool;
+
+    /// Loads both splits.
+    ///
+    /// # Errors
+    /// If something is missing, damaged, or does not fit the request.
+    fn load(&self, path: &Path, request: &Request<'_>) -> Result<Splits, DatasetError>;
+
+    /// The shape of the pictures for those who want them for their own sake, not for a net.
+    ///
+    /// # Errors
+    /// If the files have to be read for that and cannot be.
+    fn natural_input(&self, _path: &Path) -> Result<InputShape, DatasetError> {
+        Ok(InputShape { channels: 3, height: 64, width: 64 })
+    }
+}
+
+/// All formats of files; the first that is here is meant by `"auto"`, so that the most particular come first.
+static FORMATS: &[&dyn Format] = &[&idx::IdxFiles, &folder::Folder];
+
+/// What is asked of a format.
+struct Request<'a> {
+    /// The shape that the net takes.
+    input: InputShape,
+    /// Which part of a picture that is.
+    framing: Framing,
+    data: &'a DataConfig,
+    observe: Observe<'a>,
+}
+
+/// The names that `data.format` can have.
+#[must_use]
+pub fn formats() -> Vec<&'static str> {
+    [AUTO, TOY_SHOP].into_iter().chain(FORMATS.iter().map(|format| format.name())).collect()
+}
+
+/// Whatever `path` looks like; the toy shop without one.
+pub(crate) const AUTO: &str = "auto";
+/// The toy shop, which needs no path.
+pub(crate) const TOY_SHOP: &str = "toy_shop";
+
 /// Loads the data that a configuration names, in the shape that a net takes. `observe` hears of each picture, where
 /// loading takes time.
 ///
 /// # Errors
 /// Any [`DatasetError`]: nothing there, nothing known, damaged files, too few classes, pictures of the wrong shape.
 pub fn load(data: &DataConfig, input: InputShape, observe: Observe<'_>) -> Result<Splits, DatasetError> {
-    let path = match (data.format, data.path.as_deref()) {
-        (DataFormat::ToyShop, _) | (DataFormat::Auto, None) => {
-            return toy_shop::load(&data.toy_shop, input, data.train_share, observe);
-        }
-        (_, Some(path)) if path.is_dir() => path,
-        (_, Some(path)) => return Err(DatasetError::Missing { path: path.into() }),
-        (_, None) => return Err(DatasetError::NoPath),
-    };
-    let idx = data.format == DataFormat::FashionMnist || (data.format == DataFormat::Auto && idx::is_here(path));
-    if idx { idx::load(path, input) } else { folder::load(path, input, data, observe) }
+    let framing = data.framing.unwrap_or_else(|| Framing::usual(input));
+    let request = Request { input, framing, data, observe };
+    match found(data)? {
+        Some((format, path)) => format.load(path, &request),
+        None => toy_shop::load(&request),
+    }
 }
 
 /// The shape of the data's pictures for those who want them for their own sake, not for a net: idx pictures as they are,
 /// all others 64 × 64 RGB.
 ///
 /// # Errors
-/// If the data is idx files that cannot be read.
+/// If there is no such data, or it is idx files that cannot be read.
 pub fn natural_input(data: &DataConfig) -> Result<InputShape, DatasetError> {
-    match (data.format, &data.path) {
-        (DataFormat::FashionMnist | DataFormat::Auto, Some(path)) if idx::is_here(path) => idx::natural_input(path),
-        _ => Ok(InputShape { channels: 3, height: 64, width: 64 }),
+    match found(data)? {
+        Some((format, path)) => format.natural_input(path),
+        None => Ok(InputShape { channels: 3, height: 64, width: 64 }),
     }
 }
 
-impl Dataset {
-    /// The number of pictures.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
+/// The format and place of the data; none for the toy shop.
+fn found(data: &DataConfig) -> Result<Option<(&'static dyn Format, &Path)>, DatasetError> {
+    let path = match (data.format.as_str(), data.path.as_deref()) {
+        (TOY_SHOP, _) | (AUTO, None) => return Ok(None),
+        (_, Some(path)) if path.exists() => path,
+        (_, Some(path)) => return Err(DatasetError::Missing { path: path.into() }),
+        (_, None) => return Err(DatasetError::NoPath),
+    };
+    let format = if data.format == AUTO {
+        FORMATS.iter().find(|format| format.is_here(path)).ok_or_else(|| unrecognised(path))?
+    } else {
+        let unknown = || DatasetError::UnknownFormat { name: data.format.clone(), known: formats().join(", ") };
+        FORMATS.iter().find(|format| format.name() == data.format).ok_or_else(unknown)?
+    };
+    Ok(Some((*format, path)))
+}
 
-    /// Whether there is no picture.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
+/// An answer for someone who points at no data, at the folder above it or inside it.
+fn unrecognised(path: &Path) -> DatasetError {
+    let formats: Vec<&str> = FORMATS.iter().map(|format| format.looks_for()).collect();
+    DatasetError::Unrecognised { path: path.into(), looked_for: formats.join("; "), hint: hint(path) }
+}
 
-    /// One picture's bytes, C·H·W.
-    ///
-    /// # Panics
-    /// If there is no such picture.
-    #[must_use]
-    pub fn picture(&self, index: usize) -> &[u8] {
-        let size = self.input.len();
-        &self.pixels[index * size..(index + 1) * size]
+fn hint(folder: &Path) -> String {
+    let Ok(children) = folder::entries(folder) else { return String::new() };
+    if children.iter().any(|path| folder::is_picture(path)) {
+        return "; the pictures lie in the folder itself: they must be in one sub-folder for each class".into();
     }
-
-    /// Pictures as a tensor (n, C, H, W); a byte b becomes exactly b / 255 in `dtype`.
-    ///
-    /// # Errors
-    /// If the device refuses.
-    ///
-    /// # Panics
-    /// If there is no such picture.
-    pub fn gather(&self, indices: &[usize], device: &Device, dtype: DType) -> candle_core::Result<Tensor> {
-        let InputShape { channels, height, width } = self.input;
-        let shape = (indices.len(), channels, height, width);
-        let bytes = || indices.iter().flat_map(|&index| self.picture(index)).copied();
-        // Dividing here is exact; candle would multiply by the rounded inverse of 255.
-        match dtype {
-            DType::F64 => Tensor::from_vec(bytes().map(|byte| f64::from(byte) / 255.0).collect(), shape, device),
-            _ => {
-                let values: Vec<f32> = bytes().map(|byte| f32::from(byte) / 255.0).collect();
-                Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
-            }
-        }
-    }
-
-    /// One picture as an image: grey for one channel, RGB for three.
-    ///
-    /// # Panics
-    /// If there is no such picture, or pictures have other than 1 or 3 channels.
-    #[must_use]
-    pub fn image(&self, index: usize) -> DynamicImage {
-        let (picture, plane) = (self.picture(index), self.input.height * self.input.width);
-        let (width, height) = (self.input.width as u32, self.input.height as u32);
-        let channels = self.input.channels;
-        let samples =
-            (0..plane).flat_map(|at| (0..channels).map(move |channel| picture[channel * plane + at])).collect();
-        let image = match channels {
-            1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
-            _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
-        };
-        image.expect("pictures have 1 or 3 channels. This is a bug.")
-    }
-
-    /// The first `count` pictures, or all if there are fewer; the classes stay.
-    #[must_use]
-    pub fn first(&self, count: usize) -> Self {
-        let count = count.min(self.len());
-        Self {
-            name: self.name.clone(),
-            input: self.input,
-            pixels: self.pixels[..count * self.input.len()].to_vec(),
-            labels: self.labels[..count].to_vec(),
-            classes: self.classes.clone(),
-            files: self.files.iter().take(count).cloned().collect(),
-        }
-    }
-
-    /// What this data set is, for manifests: equal exactly if shape, classes, labels and pixels are.
-    #[must_use]
-    pub fn fingerprint(&self) -> DatasetFingerprint {
-        let InputShape { channels, height, width } = self.input;
-        let header = format!("{channels} {height} {width} {} {}", self.len(), self.classes.join("\n"));
-        let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
-        DatasetFingerprint {
-            name: self.name.clone(),
-            sha256: hexadecimal_sha256(&[header.as_bytes(), &labels, &self.pixels]),
-            pictures: self.len(),
-            classes: self.classes.len(),
-        }
-    }
+    let is_data = |path: &&PathBuf| FORMATS.iter().any(|format| format.is_here(path));
+    let deeper = children.iter().filter(|path| path.is_dir()).find(is_data);
+    deeper.map_or_else(String::new, |path| format!("; did you mean \"{}\"?", path.display()))
 }
 
 /// Intensities in [0, 1] as bytes. Exact for what was a byte before.

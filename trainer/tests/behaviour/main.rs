@@ -44,12 +44,8 @@ fn pictures(classes: u32, each: usize, seed: u64) -> Dataset {
             pixels.extend((0..28 * 28).map(|pixel| tile(pixel) + rng.random_range(0..=55)));
         }
     }
-    Dataset {
-        name: "patterns".to_owned(),
-        input: InputShape { channels: 1, height: 28, width: 28 },
-        pixels,
-        labels: (0..classes).flat_map(|class| vec![class; each]).collect(),
-        classes: (0..classes).map(|class| format!("pattern {class}")).collect(),
-        files: Vec::new(),
-    }
+    let input = InputShape { channels: 1, height: 28, width: 28 };
+    let labels = (0..classes).flat_map(|class| vec![class; each]).collect();
+    let classes = (0..classes).map(|class| format!("pattern {class}")).collect();
+    Dataset::kept("patterns", input, pixels, labels, classes)
 }

@@ -7,7 +7,7 @@ use candle_core::DType;
 use holdfast_model::{EmbeddingNet, InputShape};
 use holdfast_trainer::Error;
 use holdfast_trainer::config::TrainConfig;
-use holdfast_trainer::dataset::Dataset;
+use holdfast_trainer::dataset::{Dataset, Pixels};
 use holdfast_trainer::train::{Trained, train};
 
 use crate::{pictures, small_net};
@@ -108,7 +108,7 @@ fn numbers_that_are_not_finite_stop_the_run_and_name_the_step() {
 fn data_that_cannot_train_the_net_is_refused_before_the_first_step() {
     let colour = Dataset {
         input: InputShape { channels: 3, height: 28, width: 28 },
-        pixels: vec![0; 3 * 28 * 28 * 20],
+        pixels: Pixels::Kept(vec![0; 3 * 28 * 28 * 20].into()),
         ..pictures(4, 5, 7)
     };
 

@@ -1,6 +1,7 @@
 //! Data sets from files: what is read, how it is split, and what is said about files that cannot be used.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+mod batches;
 mod folder;
 mod idx;
 

@@ -22,18 +22,17 @@ mod product;
 mod texture;
 mod view;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdfast_model::InputShape;
 use holdfast_model::pixels::to_pixels;
 use image::{DynamicImage, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::assemble::{Class, Picture, split};
-use super::{DatasetError, Observe, Splits, to_bytes};
-use crate::config::ToyShopConfig;
+use super::assemble::{Class, Ordered, Sides, interleave, split};
+use super::{Dataset, DatasetError, Pixels, Request, Splits, to_bytes};
 
 use canvas::Canvas;
 use light::Light;
@@ -48,33 +47,34 @@ pub const MAX_CLASSES: usize = PRODUCTS.len() * PALETTES.len() * TEXTURES.len();
 
 /// Draws a whole shop as a data set: the first `train_share` of the classes train, the others test.
 ///
-/// Nets that take other pictures than 64 × 64 RGB get them resized or grey. `observe` hears of each picture.
+/// Nets that take other pictures than 64 × 64 RGB get them resized or grey.
 ///
 /// # Errors
 /// If there are more classes than [`MAX_CLASSES`], or fewer than 2 on one side.
-pub(super) fn load(
-    shop: &ToyShopConfig,
-    input: InputShape,
-    train_share: f64,
-    observe: Observe<'_>,
-) -> Result<Splits, DatasetError> {
+pub(super) fn load(request: &Request<'_>) -> Result<Splits, DatasetError> {
+    let shop = &request.data.toy_shop;
     if shop.classes > MAX_CLASSES {
         return Err(DatasetError::TooManyClasses { classes: shop.classes, most: MAX_CLASSES });
     }
-    let all = shop.classes * shop.pictures_per_class;
+    let (all, shape) = (shop.classes * shop.pictures_per_class, request.framing.resized(request.input));
     let done = AtomicUsize::new(0);
-    let draw = |class: usize, number: usize| -> Result<Picture, DatasetError> {
-        let pixels = to_pixels(&DynamicImage::ImageRgb8(picture(shop.seed, class, number)), input)?;
-        observe(done.fetch_add(1, Ordering::Relaxed) + 1, all);
-        Ok(Picture { pixels: to_bytes(&pixels), file: None })
+    let draw = |class: usize, number: usize| -> Result<Vec<u8>, DatasetError> {
+        let pixels = to_pixels(&DynamicImage::ImageRgb8(picture(shop.seed, class, number)), shape)?;
+        (request.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, all);
+        Ok(to_bytes(&pixels))
     };
-    let class = |class: usize| -> Result<Class, DatasetError> {
+    let class = |class: usize| -> Result<Class<Vec<u8>>, DatasetError> {
         let pictures = (0..shop.pictures_per_class).map(|number| draw(class, number)).collect::<Result<_, _>>();
         Ok(Class { name: class_name(class), pictures: pictures? })
     };
     let classes = (0..shop.classes).into_par_iter().map(class).collect::<Result<Vec<_>, _>>()?;
-    let (train, test) = split("toy shop", "the toy shop", input, classes, train_share)?;
-    Ok(Splits { train, test, skipped: Vec::new() })
+    let Sides { train, test } = split("the toy shop", classes, request.data.train_share)?;
+    let dataset = |classes| {
+        let Ordered { classes, labels, pictures } = interleave(classes);
+        let all_of_each = Dataset::kept("toy shop", request.input, Vec::new(), labels, classes);
+        Dataset { framing: request.framing, pixels: Pixels::Kept(Arc::new(pictures.concat())), ..all_of_each }
+    };
+    Ok(Splits { train: dataset(train), test: dataset(test), skipped: Vec::new(), notes: Vec::new() })
 }
 
 /// A class's name, such as `mug-tomato-striped`.
