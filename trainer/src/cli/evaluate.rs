@@ -4,24 +4,24 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use clap::Args;
-use holdfast_attack::{Conformance, EvaluateOptions, Labelled, Report, TestSet, by_names};
+use holdfast_attack::{Conformance, EvaluateOptions, Labelled, Protocol, Report, TestSet, by_names};
 use holdfast_model::checkpoint::{self, Checkpoint};
 use holdfast_model::{Embedder, EmbeddingNet, Precision, atomic, device};
 use holdfast_trainer::config::{EvaluationConfig, TrainConfig};
 use holdfast_trainer::dataset::Dataset;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::data::{self, DataArguments};
 use super::scores::{self, Column};
+use super::test_pictures::{self, TestPictures};
 use super::{Ending, Screen};
 use crate::progress::Evaluating;
 
 /// Measure a net: retrieval on clean pictures, then under attack.
 ///
-/// Each test picture searches among all others. What is not given here is as in the checkpoint's own configuration, so
+/// Each test picture searches among all others, unless the protocol says otherwise. What is not given here is as in the checkpoint's own configuration, so
 /// that two nets of one configuration are measured alike.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -57,11 +57,15 @@ pub struct Arguments {
     profile: Option<String>,
 
     /// Whose reading of the attacks is carried out: reference (as published numbers have it) or corrected.
-    #[arg(long, value_name = "NAME", value_parser = conformance)]
+    #[arg(long, value_name = "NAME", value_parser = named::<Conformance>)]
     conformance: Option<Conformance>,
 
+    /// Who searches where: leave_one_out (each picture among all others) or query_gallery (as the data tells them apart).
+    #[arg(long, value_name = "NAME", value_parser = named::<Protocol>)]
+    protocol: Option<Protocol>,
+
     /// Arithmetic of the net while it is attacked: f32 or bf16.
-    #[arg(long, value_name = "NAME", value_parser = precision)]
+    #[arg(long, value_name = "NAME", value_parser = named::<Precision>)]
     precision: Option<Precision>,
 
     /// Decides the attacks' random targets.
@@ -77,12 +81,9 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-fn precision(name: &str) -> Result<Precision, String> {
-    Precision::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
-}
-
-fn conformance(name: &str) -> Result<Conformance, String> {
-    Conformance::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
+/// A value by its name in configurations.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    T::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -141,6 +142,7 @@ fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::R
     if let Some(precision) = arguments.precision {
         evaluation.profile.precision = precision;
     }
+    evaluation.protocol = arguments.protocol.unwrap_or(evaluation.protocol);
     if let Some(names) = &arguments.attacks {
         evaluation.attacks.clone_from(names);
     }
@@ -158,10 +160,17 @@ fn options(arguments: &Arguments, mut evaluation: EvaluationConfig) -> anyhow::R
 /// If an attack is not known, cannot be mounted on these pictures, or meets a number that is not finite.
 pub fn measure(net: &EmbeddingNet, test: &Dataset, evaluation: &EvaluationConfig, seed: u64) -> anyhow::Result<Report> {
     let attacks = by_names(&evaluation.attacks)?;
-    let gallery = gallery(test, evaluation.gallery)?;
-    let pixels = test.gather(&gallery, net.device(), net.dtype()).context("placing the test pictures on the device")?;
-    let labels: Vec<u32> = gallery.iter().map(|&picture| test.labels[picture]).collect();
-    let set = TestSet::LeaveOneOut(Labelled { pixels: &pixels, labels: &labels });
+    let TestPictures { gallery, queries } = test_pictures::choose(test, evaluation)?;
+    let gather = |pictures: &[usize]| -> anyhow::Result<(Tensor, Vec<u32>)> {
+        let pixels = test.gather(pictures, net.device(), net.dtype()).context("reading the test pictures")?;
+        Ok((pixels, pictures.iter().map(|&picture| test.labels[picture]).collect()))
+    };
+    let (gallery, queries) = (gather(&gallery)?, queries.as_deref().map(gather).transpose()?);
+    let gallery = Labelled { pixels: &gallery.0, labels: &gallery.1 };
+    let set = match &queries {
+        None => TestSet::LeaveOneOut(gallery),
+        Some((pixels, labels)) => TestSet::QueryGallery { queries: Labelled { pixels, labels }, gallery },
+    };
     let profile = evaluation.profile.clone();
     let options = EvaluateOptions {
         profile,
@@ -174,19 +183,4 @@ pub fn measure(net: &EmbeddingNet, test: &Dataset, evaluation: &EvaluationConfig
     let report = holdfast_attack::evaluate(net, &set, &attacks, &options, &mut observe);
     progress.finish();
     report.context("evaluating the net")
-}
-
-/// The first `size` test pictures, without those that no other picture among them could find.
-fn gallery(test: &Dataset, size: usize) -> anyhow::Result<Vec<usize>> {
-    let size = size.min(test.len());
-    let mut members = vec![0_usize; test.classes.len()];
-    for &label in &test.labels[..size] {
-        members[label as usize] += 1;
-    }
-    let gallery: Vec<usize> = (0..size).filter(|&picture| members[test.labels[picture] as usize] > 1).collect();
-    ensure!(!gallery.is_empty(), "no two of the first {size} test pictures share a class; use a larger gallery");
-    if gallery.len() < size {
-        eprintln!("note: {} test pictures are alone in their class and left out", size - gallery.len());
-    }
-    Ok(gallery)
 }

@@ -8,6 +8,7 @@ mod failure;
 mod interrupt;
 mod scores;
 mod selection;
+mod test_pictures;
 mod train;
 
 use std::io::{self, IsTerminal, Write};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{self, Framing};
 
+/// Each batch that waits takes memory, and more than a few save no time.
+const MOST_PREFETCHED: usize = 64;
+
 /// The data set of a run: the table `[data]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,6 +85,9 @@ impl DataConfig {
         }
         if !(self.train_share > 0.0 && self.train_share < 1.0) {
             problems.push(format!("data.train_share must lie between 0 and 1, got {}", self.train_share));
+        }
+        if self.prefetch > MOST_PREFETCHED {
+            problems.push(format!("data.prefetch must be at most {MOST_PREFETCHED} batches, got {}", self.prefetch));
         }
         if self.toy_shop.classes < 4 {
             problems.push(format!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use holdfast_attack::{Profile, by_names};
+use holdfast_attack::{Profile, Protocol, by_names};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -16,6 +16,7 @@ use written::{Looked, Written};
 ///
 /// ```toml
 /// attacks = "all"            # the attacks of the robustness score; others by name: "all,NES"
+/// protocol = "leave_one_out" # or "query_gallery"
 /// gallery = 2000
 /// queries = "all"
 /// seed = 1
@@ -38,10 +39,14 @@ pub struct EvaluationConfig {
     pub profile: Profile,
     /// `"all"` for those of the robustness score, or names with commas between: `"QA+,ES"`.
     pub attacks: String,
-    /// At most so many test pictures, from the first, are the gallery; `usize::MAX`, written `"all"`, for no limit.
+    /// Whether each test picture searches among all others (`"leave_one_out"`), or, in data that tells queries from gallery,
+    /// the ones among the others (`"query_gallery"`).
+    pub protocol: Protocol,
+    /// At most so many test pictures, from the first, are the gallery, and at most so many others search in it; `usize::MAX`,
+    /// written `"all"`, for no limit.
     #[serde(with = "written::limit")]
     pub gallery: usize,
-    /// At most so many pictures are attacked, from the first; `usize::MAX`, written `"all"`, for no limit.
+    /// At most so many of those that search are attacked, from the first; `usize::MAX`, written `"all"`, for no limit.
     #[serde(with = "written::limit")]
     pub queries: usize,
     /// Decides the attacks' random targets; absent: the seed of the run.
@@ -57,6 +62,7 @@ impl Default for EvaluationConfig {
         Self {
             profile: Profile::preset("rob28").expect("rob28 is a published profile. This is a bug."),
             attacks: "all".to_owned(),
+            protocol: Protocol::LeaveOneOut,
             gallery: 2000,
             queries: 128,
             seed: None,

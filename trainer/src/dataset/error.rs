@@ -6,9 +6,6 @@ use std::path::PathBuf;
 use holdfast_model::InputShape;
 use holdfast_model::pixels::PixelsError;
 
-/// Where the official Fashion-MNIST files are.
-const FASHION_MNIST: &str = "https://github.com/zalandoresearch/fashion-mnist";
-
 /// Why a data set cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -45,22 +42,40 @@ pub enum DatasetError {
         known: String,
     },
 
-    /// One of the four idx files is not there.
+    /// A file of a published data set is not there.
     #[error(
-        "looked for \"{name}\" or \"{name}.gz\" in \"{}\" and found neither; Fashion-MNIST's four files are at \
-         {FASHION_MNIST} (folder data/fashion)", folder.display()
+        "looked for {looked_for} in \"{}\" and did not find it; {title} can be had at {download}", folder.display()
     )]
-    MissingIdx {
-        /// The file name without `.gz`.
-        name: &'static str,
+    MissingFile {
+        /// What people call the data set.
+        title: &'static str,
+        /// The names of the file.
+        looked_for: String,
         /// Where it should be.
         folder: PathBuf,
+        /// Where the data set can be had.
+        download: &'static str,
     },
 
-    /// An idx file is damaged or is something else.
-    #[error("\"{}\" is not a usable idx file: {problem}; the official files are at {FASHION_MNIST}", path.display())]
-    BrokenIdx {
+    /// A file of a published data set is damaged or is something else.
+    #[error(
+        "\"{}\" is not usable as a file of {title}: {problem}; the official files are at {download}", path.display()
+    )]
+    BrokenFile {
+        /// What people call the data set.
+        title: &'static str,
         /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// Where the data set can be had.
+        download: &'static str,
+    },
+
+    /// A manifest contradicts itself or what is there.
+    #[error("the manifest \"{}\" cannot be used: {problem}; correct the line and try again", path.display())]
+    BrokenManifest {
+        /// The manifest.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,

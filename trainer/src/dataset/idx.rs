@@ -12,6 +12,9 @@ use holdfast_model::InputShape;
 
 use super::{Dataset, DatasetError, Format, Request, Splits, hexadecimal_sha256};
 
+const TITLE: &str = "Fashion-MNIST";
+const DOWNLOAD: &str = "https://github.com/zalandoresearch/fashion-mnist (folder data/fashion)";
+
 const TRAIN_PICTURES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 const TEST_PICTURES: &str = "t10k-images-idx3-ubyte";
@@ -63,6 +66,10 @@ impl Format for IdxFiles {
     }
 }
 
+fn broken(path: &Path, problem: String) -> DatasetError {
+    DatasetError::BrokenFile { title: TITLE, path: path.into(), problem, download: DOWNLOAD }
+}
+
 struct Half {
     pixels: Vec<u8>,
     labels: Vec<u8>,
@@ -83,10 +90,10 @@ fn read_split(
     let [pictures_count, height, width] = pictures.dimensions;
     if pictures_count != count {
         let problem = format!("it holds {pictures_count} pictures, and \"{}\" {count} labels", labels_path.display());
-        return Err(DatasetError::BrokenIdx { path: pictures_path, problem });
+        return Err(broken(&pictures_path, problem));
     }
     if count == 0 {
-        return Err(DatasetError::BrokenIdx { path: pictures_path, problem: "it holds no picture".into() });
+        return Err(broken(&pictures_path, "it holds no picture".into()));
     }
     if (input.channels, input.height, input.width) != (1, height, width) {
         return Err(DatasetError::InputMismatch { path: folder.into(), height, width, expected: input });
@@ -98,7 +105,12 @@ fn read_split(
 fn find(folder: &Path, name: &'static str) -> Result<PathBuf, DatasetError> {
     let candidates = [folder.join(name), folder.join(format!("{name}.gz"))];
     let found = candidates.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| DatasetError::MissingIdx { name, folder: folder.into() })
+    found.ok_or_else(|| DatasetError::MissingFile {
+        title: TITLE,
+        looked_for: format!("\"{name}\" or \"{name}.gz\""),
+        folder: folder.into(),
+        download: DOWNLOAD,
+    })
 }
 
 /// The bytes of a file, unzipped if its name says so.
@@ -112,7 +124,7 @@ fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
         // What gzip complains about is the content: cut short, or not gzip at all.
         Err(error) if gzipped => {
             let problem = format!("it cannot be unzipped ({error}); it may have been cut short");
-            Err(DatasetError::BrokenIdx { path: path.into(), problem })
+            Err(broken(path, problem))
         }
         Err(source) => Err(DatasetError::Read { path: path.into(), source }),
     }
@@ -127,7 +139,7 @@ struct Idx<const D: usize> {
 
 /// Takes an idx file of bytes with `D` dimensions apart.
 fn parse<const D: usize>(path: &Path, mut bytes: Vec<u8>) -> Result<Idx<D>, DatasetError> {
-    let broken = |problem| DatasetError::BrokenIdx { path: path.into(), problem };
+    let broken = |problem| broken(path, problem);
     let header = 4 + 4 * D;
     if bytes.len() < header {
         return Err(broken(format!("it has {} bytes, fewer than its header of {header}", bytes.len())));

@@ -1,15 +1,23 @@
 //! Data sets: pictures with labels, from files in one of the [known formats](formats), or drawn by the toy shop.
 //!
-//! A format is a file here and a line in [`FORMATS`].
+//! A format is a file here and a line in `FORMATS`.
 
 mod assemble;
+mod cars;
+mod cub;
 mod error;
 mod folder;
 mod framing;
+mod grocery;
 mod idx;
 mod listing;
+mod manifest;
+mod mat;
+mod official;
+mod online_products;
 mod set;
 mod sheet;
+mod table;
 pub mod toy_shop;
 
 use std::error::Error as _;
@@ -86,7 +94,15 @@ trait Format: Sync {
 }
 
 /// All formats of files; the first that is here is meant by `"auto"`, so that the most particular come first.
-static FORMATS: &[&dyn Format] = &[&idx::IdxFiles, &folder::Folder];
+static FORMATS: &[&dyn Format] = &[
+    &idx::IdxFiles,
+    &cub::Cub200,
+    &cars::Cars196,
+    &online_products::StanfordOnlineProducts,
+    &grocery::GroceryStore,
+    &manifest::Manifest,
+    &folder::Folder,
+];
 
 /// What is asked of a format.
 struct Request<'a> {

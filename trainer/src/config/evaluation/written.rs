@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use holdfast_attack::Profile;
+use holdfast_attack::{Profile, Protocol};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -17,6 +17,7 @@ use crate::error::Result;
 pub(super) struct Written {
     profile: Option<ProfileSource>,
     attacks: Option<String>,
+    protocol: Option<Protocol>,
     gallery: Option<Limit>,
     queries: Option<Limit>,
     seed: Option<u64>,
@@ -33,6 +34,7 @@ impl Written {
         };
         Ok(EvaluationConfig {
             attacks: self.attacks.unwrap_or(base.attacks),
+            protocol: self.protocol.unwrap_or(base.protocol),
             gallery: self.gallery.map_or(base.gallery, |limit| limit.0),
             queries: self.queries.map_or(base.queries, |limit| limit.0),
             seed: self.seed.or(base.seed),
