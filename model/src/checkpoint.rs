@@ -7,8 +7,8 @@
 //! | `report.json` | the evaluation report, or `null` |
 //! | `README.md` | the model card |
 //!
-//! plus attachments such as curves. The folder is replaced whole, so it is never half old and half new; nothing is
-//! trusted on the way back.
+//! plus attachments such as curves or what a training run needs to go on, whose checksums the manifest lists too. The
+//! folder is replaced whole, so it is never half old and half new; nothing is trusted on the way back.
 
 mod error;
 mod weights;
@@ -78,12 +78,18 @@ pub struct Manifest {
     pub dataset: DatasetFingerprint,
     /// Headline numbers by name, all finite.
     pub metrics: BTreeMap<String, f64>,
+    /// What whoever uses the net must know: a collapse while it was trained, for instance. One sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When it was saved.
     pub created: jiff::Timestamp,
     /// Shape of every parameter.
     pub parameters: BTreeMap<String, Vec<usize>>,
     /// Checksum of `weights.safetensors`, 64 hexadecimal digits.
     pub weights_sha256: String,
+    /// Checksum of each attachment by its file name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attachments: BTreeMap<String, String>,
 }
 
 /// What [`save`] writes. The fields missing from [`Manifest`] are derived from the net.
@@ -103,6 +109,8 @@ pub struct NewCheckpoint<'a> {
     pub dataset: &'a DatasetFingerprint,
     /// See [`Manifest::metrics`].
     pub metrics: &'a BTreeMap<String, f64>,
+    /// See [`Manifest::warnings`].
+    pub warnings: &'a [String],
     /// See [`Manifest::created`].
     pub created: jiff::Timestamp,
     /// The evaluation report, if there was an evaluation.
@@ -135,7 +143,7 @@ pub fn save(folder: &Path, checkpoint: &NewCheckpoint) -> Result<Manifest> {
 
     let manifest_json = pretty_json(&manifest);
     let report_json = pretty_json(&checkpoint.report);
-    let card = model_card(&manifest);
+    let card = model_card(&manifest, checkpoint.report);
     let mut files: Vec<(&str, &[u8])> = vec![
         (WEIGHTS, &weights),
         (MANIFEST, manifest_json.as_bytes()),
@@ -161,22 +169,48 @@ pub fn save(folder: &Path, checkpoint: &NewCheckpoint) -> Result<Manifest> {
 /// # Errors
 /// Any [`CheckpointError`] about reading; each names the file and the rule.
 pub fn load(folder: &Path, device: &Device, dtype: DType) -> Result<Checkpoint> {
-    if !folder.is_dir() {
-        return Err(CheckpointError::NoFolder { path: folder.into() }.into());
-    }
-    let manifest = read_manifest(&folder.join(MANIFEST))?;
+    let manifest = manifest(folder)?;
     let report = parse(&folder.join(REPORT), &read(&folder.join(REPORT), MAX_JSON_BYTES)?)?;
 
     let path = folder.join(WEIGHTS);
     let bytes = read(&path, weights::max_file_bytes(&manifest.parameters))?;
-    let found = hexadecimal_sha256(&bytes);
-    if found != manifest.weights_sha256 {
-        let expected = manifest.weights_sha256;
-        return Err(CheckpointError::Checksum { path, bytes: bytes.len(), expected, found }.into());
-    }
+    require_checksum(&path, &bytes, &manifest.weights_sha256)?;
     let parameters = Parameters::new(weights::from_bytes(&bytes, &manifest.parameters, &path)?);
     let net = build_net(&manifest, parameters.to(device, dtype)?, &folder.join(MANIFEST))?;
     Ok(Checkpoint { manifest, net, report })
+}
+
+/// Reads what a checkpoint folder says about itself, and nothing else.
+///
+/// # Errors
+/// If there is no folder, or its manifest is missing, of another format, or no manifest.
+pub fn manifest(folder: &Path) -> Result<Manifest> {
+    if !folder.is_dir() {
+        return Err(CheckpointError::NoFolder { path: folder.into() }.into());
+    }
+    Ok(read_manifest(&folder.join(MANIFEST))?)
+}
+
+/// Reads an attachment of a checkpoint whose manifest is known, and verifies its checksum.
+///
+/// # Errors
+/// If the checkpoint has no such attachment, it is longer than `max_bytes`, or it is not the one that was saved.
+pub fn attachment(folder: &Path, manifest: &Manifest, name: &str, max_bytes: u64) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    let Some(expected) = manifest.attachments.get(name) else {
+        return Err(CheckpointError::NoFile { path }.into());
+    };
+    let bytes = read(&path, max_bytes)?;
+    require_checksum(&path, &bytes, expected)?;
+    Ok(bytes)
+}
+
+fn require_checksum(path: &Path, bytes: &[u8], expected: &str) -> Result<(), CheckpointError> {
+    let found = hexadecimal_sha256(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(CheckpointError::Checksum { path: path.into(), bytes: bytes.len(), expected: expected.into(), found })
 }
 
 fn describe(checkpoint: &NewCheckpoint, weights: &[u8]) -> Manifest {
@@ -192,9 +226,15 @@ fn describe(checkpoint: &NewCheckpoint, weights: &[u8]) -> Manifest {
         defense: checkpoint.defense.into(),
         dataset: checkpoint.dataset.clone(),
         metrics: checkpoint.metrics.clone(),
+        warnings: checkpoint.warnings.to_vec(),
         created: checkpoint.created,
         parameters: net.parameters().iter().map(|(name, tensor)| (name.into(), tensor.dims().to_vec())).collect(),
         weights_sha256: hexadecimal_sha256(weights),
+        attachments: checkpoint
+            .attachments
+            .iter()
+            .map(|&(name, file)| (name.into(), hexadecimal_sha256(file)))
+            .collect(),
     }
 }
 

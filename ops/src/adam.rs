@@ -2,6 +2,7 @@
 
 use crate::host::{Real, slice};
 use candle_core::backend::BackendDevice;
+use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -45,6 +46,31 @@ impl AdamMoments {
             Device::Metal(_) => bail!("adam runs on the CPU or on a CUDA device, not on Metal"),
         };
         Ok(Self { first: zeros()?, second: zeros()? })
+    }
+
+    /// Copies of both, the mean of the gradient first, in the shape of their parameter.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn tensors(&self, parameter: &Tensor) -> Result<[Tensor; 2]> {
+        let layout = Layout::contiguous(parameter.shape());
+        let copy = |moment: &Storage| -> Result<Tensor> {
+            Ok(Tensor::from_storage(moment.try_clone(&layout)?, parameter.shape(), BackpropOp::none(), false))
+        };
+        Ok([copy(&self.first)?, copy(&self.second)?])
+    }
+
+    /// Moments with these values, the mean of the gradient first, on the tensors' device.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn from_tensors([first, second]: [&Tensor; 2]) -> Result<Self> {
+        let copy = |tensor: &Tensor| {
+            let tensor = tensor.force_contiguous()?;
+            let (storage, layout) = tensor.storage_and_layout();
+            storage.try_clone(layout)
+        };
+        Ok(Self { first: copy(first)?, second: copy(second)? })
     }
 }
 

@@ -68,6 +68,24 @@ fn adam_is_its_formula_step_after_step() {
 }
 
 #[test]
+fn adam_goes_on_from_moments_that_were_read() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    let mut draw = || uniform(15, -1.0..1.0, rng).reshape((3, 5)).unwrap();
+    let (whole, gradients) = (draw(), [draw(), draw()]);
+    let mut moments = AdamMoments::zeros(&whole).unwrap();
+    adam_step(&whole, &gradients[0], &mut moments, &rates(1)).unwrap();
+    let [first, second] = moments.tensors(&whole).unwrap();
+    let paused = whole.copy().unwrap();
+
+    adam_step(&whole, &gradients[1], &mut moments, &rates(2)).unwrap();
+    let mut read = AdamMoments::from_tensors([&first, &second]).unwrap();
+    adam_step(&paused, &gradients[1], &mut read, &rates(2)).unwrap();
+
+    assert_eq!(flat(&paused), flat(&whole));
+    assert_ne!(flat(&first), flat(&moments.tensors(&whole).unwrap()[0]), "what was read is a copy");
+}
+
+#[test]
 fn adam_takes_a_strided_gradient_for_what_it_is() {
     let start = uniform(6, -1.0..1.0, &mut ChaCha8Rng::seed_from_u64(2)).reshape((2, 3)).unwrap();
     let gradient = uniform(6, -1.0..1.0, &mut ChaCha8Rng::seed_from_u64(3)).reshape((3, 2)).unwrap().t().unwrap();

@@ -97,6 +97,7 @@ fn save_checkpoint(world: &World) {
         defense: "vanilla",
         dataset: &dataset,
         metrics: &BTreeMap::from([("recall_at_1".to_owned(), 61.5)]),
+        warnings: &[],
         created: jiff::Timestamp::UNIX_EPOCH,
         report: None,
         attachments: &[],

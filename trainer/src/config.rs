@@ -4,8 +4,10 @@
 //! [`TrainConfig::validate`] returns every problem at once. The whole value is kept in each checkpoint.
 
 mod data;
+mod difference;
 mod evaluation;
 mod overrides;
+mod run;
 mod weights;
 
 use std::num::NonZeroUsize;
@@ -18,7 +20,9 @@ use crate::error::{Error, Result};
 use crate::optimizer::AdamSettings;
 
 pub use data::{DataConfig, ToyShopConfig};
+pub use difference::Difference;
 pub use evaluation::EvaluationConfig;
+pub use run::{BestBy, OnCollapse};
 pub use weights::WeightsConfig;
 
 /// A training run.
@@ -50,6 +54,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Training steps.
     pub steps: usize,
+    /// Instead of steps: how often every training picture is an anchor. Sets `steps` once the data is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
     /// Pairs of pictures a step.
     pub pairs: usize,
     /// Pictures whose activations a step holds at a time; absent, all. Fewer need less memory and a little more time.
@@ -64,6 +71,19 @@ pub struct TrainConfig {
     /// The published weights to start from; absent for fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsConfig>,
+    /// Steps between two checkpoints; 0 for one at the end only.
+    pub checkpoint_every: usize,
+    /// Steps between two looks at held-out pictures; 0 for none.
+    pub probe_every: usize,
+    /// How many test pictures are held out for that.
+    pub probe_pictures: usize,
+    /// By what the best net so far is told and kept, beside the last one.
+    pub best_by: BestBy,
+    /// What to do when a probe finds that the net has collapsed.
+    pub on_collapse: OnCollapse,
+    /// Under what terms the net may be used, for its model card: an identifier of the Hugging Face Hub, `apache-2.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
     /// What to train on.
     pub data: DataConfig,
     /// How a batch becomes a loss.
@@ -80,12 +100,19 @@ impl Default for TrainConfig {
             input_side: None,
             seed: 0,
             steps: 1000,
+            epochs: None,
             pairs: 128,
             pictures_at_once: None,
             learning_rate: 1e-3,
             weight_decay: 1e-7,
             log_every: 10,
             weights: None,
+            checkpoint_every: 200,
+            probe_every: 50,
+            probe_pictures: 256,
+            best_by: BestBy::default(),
+            on_collapse: OnCollapse::default(),
+            license: None,
             data: DataConfig::default(),
             defense: DefenseConfig::default(),
             evaluation: EvaluationConfig::default(),
@@ -104,16 +131,32 @@ impl TrainConfig {
     /// values' sense is checked by [`TrainConfig::validate`].
     pub fn from_toml(text: &str, overrides: &[(&str, &str)]) -> Result<Self> {
         let unreadable = |error: toml::de::Error| Error::UnreadableConfig { detail: error.to_string() };
+        let mut table: toml::Table = toml::from_str(text).map_err(unreadable)?;
         if overrides.is_empty() {
+            run::refuse_two_lengths(&table)?;
             // Only the text itself knows the line of an error.
             return toml::from_str(text).map_err(unreadable);
         }
-        let mut table: toml::Table = toml::from_str(text).map_err(unreadable)?;
         spell_out_defense(&mut table, overrides);
         for (key, value) in overrides {
+            run::replace_other_length(&mut table, key);
             overrides::apply(&mut table, key, value)?;
         }
+        run::refuse_two_lengths(&table)?;
         table.try_into().map_err(unreadable)
+    }
+
+    /// Reads a configuration whose epochs were [turned into steps](Self::settle_steps), so that it has both.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::from_toml`].
+    pub fn resolved_from_toml(text: &str, overrides: &[(&str, &str)]) -> Result<Self> {
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| Error::UnreadableConfig { detail: error.to_string() })?;
+        if table.contains_key("epochs") {
+            drop(table.remove("steps"));
+        }
+        Self::from_toml(&table.to_string(), overrides)
     }
 
     /// Checks that the values make sense together.
@@ -136,7 +179,7 @@ impl TrainConfig {
     }
 
     fn own_problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.run_problems();
         match backbone::architecture(&self.backbone) {
             Err(_) => problems.push(format!(
                 "backbone \"{}\" is not known; known: {}",

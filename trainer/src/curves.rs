@@ -27,7 +27,7 @@ struct Curve<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws a run of at least one step. Each curve is a running mean over the steps as they are, which stay visible as a
+/// Draws a run; one without steps has empty axes. Each curve is a running mean over the steps as they are, which stay visible as a
 /// pale line.
 ///
 /// # Errors
@@ -137,6 +137,9 @@ fn ranges(curves: &[Curve<'_>]) -> (Range<f64>, Range<f64>) {
     let last = points().map(|&(step, _)| step).fold(2.0, f64::max);
     let lowest = points().map(|&(_, value)| value).fold(f64::INFINITY, f64::min);
     let highest = points().map(|&(_, value)| value).fold(f64::NEG_INFINITY, f64::max);
+    if lowest > highest {
+        return (1.0..last, 0.0..1.0);
+    }
     let room = ((highest - lowest) * 0.08).max(1e-3);
     (1.0..last, lowest - room..highest + room)
 }
@@ -189,6 +192,11 @@ mod tests {
         let svg = draw("short", &[alone]).unwrap();
 
         assert!(svg.contains("mined") && !svg.contains("destination"), "{svg}");
+    }
+
+    #[test]
+    fn a_run_without_steps_can_be_drawn() {
+        assert!(draw("nothing yet", &[]).unwrap().contains("nothing yet"));
     }
 
     #[test]

@@ -158,6 +158,22 @@ pub enum Error {
         row: usize,
     },
 
+    /// A file of a paused run is not what it should be.
+    #[error("the training state in {file} cannot be used: {detail}")]
+    UnreadableState {
+        /// The file's name.
+        file: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+
+    /// The state of an optimizer is not that of the net's parameters.
+    #[error("the training state has no moments that fit the parameter \"{name}\": it is the state of another net")]
+    ForeignMoments {
+        /// The parameter's name.
+        name: String,
+    },
+
     /// The state of a defense is not that of the configured one.
     #[error(
         "the training state lacks the number \"{name}\" of the defense, or it is not finite: it is the state of another defense"

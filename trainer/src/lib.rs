@@ -22,6 +22,8 @@
 //! | [`random`] | which random numbers are for what? |
 //! | [`train`], [`step_log`] | what happens in a step, and what is told of it? |
 //! | [`weights`] | where do published weights lie? |
+//! | [`training_state`] | how does a run pause and go on? |
+//! | [`probe`] | is the net still worth training? |
 //! | [`dataset`] | which pictures are there? |
 
 pub mod batch;
@@ -32,10 +34,12 @@ pub mod defense;
 pub mod error;
 pub mod miner;
 pub mod optimizer;
+pub mod probe;
 pub mod random;
 pub mod sampler;
 pub mod step_log;
 pub mod train;
+pub mod training_state;
 pub mod triplet;
 pub mod weights;
 

@@ -9,6 +9,8 @@
 //!
 //! The decay goes through the moments ("L2"), as in PyTorch's `Adam`; decoupling it would be AdamW, another method.
 
+use std::collections::BTreeMap;
+
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use holdfast_ops::{AdamMoments, AdamRates, adam_step};
@@ -25,6 +27,15 @@ pub struct AdamSettings {
     pub learning_rate: f64,
     /// How much of a parameter is added to its gradient.
     pub weight_decay: f64,
+}
+
+/// The running means of one parameter's gradient and of its square, in the parameter's shape.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// m, of the gradient.
+    pub first: Tensor,
+    /// v, of the gradient's square.
+    pub second: Tensor,
 }
 
 /// Adam over named parameters in f32 or f64; one pass over memory a parameter and step, on the parameter's device.
@@ -62,6 +73,40 @@ impl Adam {
         for (parameter, gradient) in self.parameters.iter_mut().zip(&gradients) {
             adam_step(&parameter.variable, gradient, &mut parameter.moments, &rates)?;
         }
+        Ok(())
+    }
+
+    /// Copies of the moments by the name of their parameter.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn moments(&self) -> Result<BTreeMap<String, Moments>> {
+        let copied = self.parameters.iter().map(|parameter| {
+            let [first, second] = parameter.moments.tensors(&parameter.variable)?;
+            Ok((parameter.name.clone(), Moments { first, second }))
+        });
+        copied.collect()
+    }
+
+    /// Goes on after `steps` steps that led to these moments.
+    ///
+    /// # Errors
+    /// If a parameter has no moments among them, or moments of another shape or type.
+    pub fn restore(&mut self, steps: usize, moments: &BTreeMap<String, Moments>) -> Result<()> {
+        for parameter in &mut self.parameters {
+            let fits = |tensor: &Tensor| {
+                tensor.shape() == parameter.variable.shape() && tensor.dtype() == parameter.variable.dtype()
+            };
+            let theirs = moments.get(&parameter.name).filter(|theirs| fits(&theirs.first) && fits(&theirs.second));
+            let Some(theirs) = theirs else {
+                return Err(Error::ForeignMoments { name: parameter.name.clone() });
+            };
+            let device = parameter.variable.device();
+            let (first, second) = (theirs.first.to_device(device)?, theirs.second.to_device(device)?);
+            parameter.moments = AdamMoments::from_tensors([&first, &second])?;
+        }
+        // Beyond 2³¹ steps the bias corrections have long been 1.
+        self.steps = i32::try_from(steps).unwrap_or(i32::MAX - 1);
         Ok(())
     }
 
@@ -126,6 +171,38 @@ mod tests {
 
         assert_eq!(shared.to_vec1::<f64>().unwrap(), parameter.to_vec1::<f64>().unwrap());
         assert_ne!(shared.to_vec1::<f64>().unwrap(), [3.0]);
+    }
+
+    #[test]
+    fn a_restored_optimizer_goes_on_as_if_it_had_never_paused() {
+        let (one, other) = (variable(&[3.0, -2.0], DType::F32), variable(&[3.0, -2.0], DType::F32));
+        let mut adam = Adam::new(vec![("p".into(), one.clone())], SETTINGS).unwrap();
+        let mut resumed = Adam::new(vec![("p".into(), other.clone())], SETTINGS).unwrap();
+        (0..3).for_each(|_| adam.step(&gradients_towards_one(&one)).unwrap());
+
+        other.set(&one.copy().unwrap()).unwrap();
+        resumed.restore(3, &adam.moments().unwrap()).unwrap();
+        adam.step(&gradients_towards_one(&one)).unwrap();
+        resumed.step(&gradients_towards_one(&other)).unwrap();
+
+        assert_eq!(one.to_vec1::<f32>().unwrap(), other.to_vec1::<f32>().unwrap());
+        assert_ne!(one.to_vec1::<f32>().unwrap(), [3.0, -2.0]);
+    }
+
+    #[test]
+    fn moments_of_another_net_are_refused_with_the_parameters_name() {
+        let moments = |values: &[f64]| {
+            let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+            Moments { first: tensor.clone(), second: tensor }
+        };
+        for theirs in [vec![], vec![("q", &[1.0, 2.0][..])], vec![("p", &[1.0])]] {
+            let theirs = theirs.into_iter().map(|(name, values)| (name.to_owned(), moments(values))).collect();
+            let mut adam = Adam::new(vec![("p".into(), variable(&[3.0, -2.0], DType::F64))], SETTINGS).unwrap();
+
+            let error = adam.restore(1, &theirs).unwrap_err().to_string();
+
+            assert!(error.contains("\"p\""), "{error}");
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub struct Training {
     plain: bool,
     every: usize,
     steps: usize,
+    seen: usize,
     seconds: f64,
     pictures: usize,
 }
@@ -66,11 +67,12 @@ impl Training {
     /// For a run of `steps`; on a file or pipe, every `every` steps are told.
     pub fn new(steps: usize, every: usize) -> Self {
         let plain = !stderr().is_terminal();
-        Self { bar: bar("training", steps), plain, every, steps, seconds: 0.0, pictures: 0 }
+        Self { bar: bar("training", steps), plain, every, steps, seen: 0, seconds: 0.0, pictures: 0 }
     }
 
     /// One more step was made.
     pub fn step(&mut self, log: &StepLog) {
+        self.seen += 1;
         self.seconds += log.seconds;
         self.pictures += log.pictures;
         let status = self.status(log);
@@ -92,7 +94,7 @@ impl Training {
             None => format!("{:+.3}", log.source_hardness),
         };
         let speed = self.pictures as f64 / self.seconds.max(1e-9);
-        let remaining = self.seconds / log.step as f64 * self.steps.saturating_sub(log.step) as f64;
+        let remaining = self.seconds / self.seen as f64 * self.steps.saturating_sub(log.step) as f64;
         format!("loss {:.4}  hardness {hardness}  {speed:.0} images/s  ETA {}", log.loss, clock(remaining))
     }
 }

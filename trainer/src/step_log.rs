@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::defense::{StepLoss, mean};
 use crate::error::Result;
 
 /// What happened in one step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// Numbers have nine significant digits, all that an f32 has, so that they are the same after a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepLog {
     /// The step, from 1.
     pub step: usize,
@@ -36,15 +39,37 @@ impl StepLog {
     pub(crate) fn new(step: usize, loss: &StepLoss, duration: Duration, pictures: usize) -> Result<Self> {
         Ok(Self {
             step,
-            loss: mean(&loss.loss)?,
-            triplet: loss.triplet,
-            intra_class: loss.intra_class,
-            source_hardness: loss.hardness.source,
-            destination_hardness: loss.hardness.destination,
-            adversarial_hardness: loss.hardness.adversarial,
+            loss: rounded(mean(&loss.loss)?),
+            triplet: rounded(loss.triplet),
+            intra_class: loss.intra_class.map(rounded),
+            source_hardness: rounded(loss.hardness.source),
+            destination_hardness: loss.hardness.destination.map(rounded),
+            adversarial_hardness: loss.hardness.adversarial.map(rounded),
             pgd_steps: loss.attack.as_ref().map_or(0, |attack| attack.objectives.len()),
-            seconds: duration.as_secs_f64(),
+            seconds: rounded(duration.as_secs_f64()),
             pictures,
         })
+    }
+}
+
+/// The number with nine significant digits that is nearest: few enough for JSON readers to give back the same bits.
+pub(crate) fn rounded(value: f64) -> f64 {
+    format!("{value:.8e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_survive_a_file_to_the_last_bit() {
+        for value in [1.0 / 3.0, -2e-7 / 3.0, 0.1f64 + 0.2, 0.0, 1234.567890123, f64::from(0.1f32)] {
+            let written = rounded(value);
+
+            let read: f64 = serde_json::from_str(&serde_json::to_string(&written).unwrap()).unwrap();
+
+            assert_eq!(read.to_bits(), written.to_bits());
+            assert!((written - value).abs() <= 5e-9 * value.abs());
+        }
     }
 }

@@ -69,6 +69,7 @@ impl Desk {
             defense: "vanilla",
             dataset: &self.dataset,
             metrics: &self.metrics,
+            warnings: &[],
             created: "2025-01-02T03:04:05Z".parse().unwrap(),
             report: Some(&self.report),
             attachments: &[],

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use holdfast_model::checkpoint::{Manifest, NewCheckpoint, load, save};
+use holdfast_model::checkpoint::{Manifest, NewCheckpoint, attachment, load, save};
 use holdfast_model::testing::assert_tensors_close;
 use holdfast_model::{Embedder, EmbeddingNet, Parameters};
 
@@ -77,6 +77,20 @@ fn attachments_and_the_model_card_lie_beside_the_weights() {
 
     assert_eq!(fs::read(desk.folder().join("curves.svg")).unwrap(), b"<svg/>");
     mentions(&fs::read_to_string(desk.folder().join("README.md")).unwrap(), &["c2f2 trained on toy-shop", "80.250"]);
+}
+
+#[test]
+fn attachments_are_verified_when_they_are_read() {
+    let desk = Desk::new();
+    let attachments: &[(&str, &[u8])] = &[("log.jsonl", b"{}")];
+    let manifest = save(&desk.folder(), &NewCheckpoint { attachments, ..desk.checkpoint() }).unwrap();
+    let read = |name, limit| attachment(&desk.folder(), &manifest, name, limit);
+
+    assert_eq!(read("log.jsonl", 2).unwrap(), b"{}");
+    mentions(&read("log.jsonl", 1).unwrap_err().to_string(), &["log.jsonl", "2 bytes"]);
+    mentions(&read("other", 9).unwrap_err().to_string(), &["lacks the file", "other"]);
+    fs::write(desk.folder().join("log.jsonl"), "[]").unwrap();
+    mentions(&read("log.jsonl", 9).unwrap_err().to_string(), &["log.jsonl", "sha256"]);
 }
 
 #[test]

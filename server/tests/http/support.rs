@@ -153,6 +153,7 @@ pub fn save_checkpoint(folder: &std::path::Path) {
         defense: "vanilla",
         dataset: &dataset,
         metrics: &BTreeMap::new(),
+        warnings: &[],
         created: jiff::Timestamp::UNIX_EPOCH,
         report: None,
         attachments: &[],

@@ -44,6 +44,7 @@ impl Shop {
             defense: "vanilla",
             dataset: &dataset,
             metrics: &BTreeMap::new(),
+            warnings: &[],
             created: jiff::Timestamp::UNIX_EPOCH,
             report: None,
             attachments: &[],

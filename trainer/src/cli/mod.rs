@@ -38,7 +38,7 @@ Examples:
   See two nets side by side:
     holdfast-trainer compare nets/undefended nets/robust
 
-Exit codes: 0 done, 2 wrong input (told on stderr), 130 interrupted by Ctrl-C.";
+Exit codes: 0 done, 2 wrong input (told on stderr), 3 the trained net has collapsed, 130 interrupted by Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -52,6 +52,8 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Done,
+    /// A net was trained and is of no use.
+    Collapsed,
     Interrupted,
 }
 
@@ -95,6 +97,7 @@ pub fn run() -> ExitCode {
     };
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Collapsed) => ExitCode::from(3),
         Ok(Ending::Interrupted) => ExitCode::from(130),
         // `holdfast-trainer … | head` has all it wants.
         Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,

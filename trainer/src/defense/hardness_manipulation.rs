@@ -23,12 +23,15 @@ use super::inner_attack::{Attacked, Observer};
 use super::intra_class_structure;
 use super::{Defense, HardnessSummary, StepLoss, mean, notation};
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::miner::{Mining, Triplets, rows};
 use crate::triplet::{Embedded, MARGIN};
 use climb::{Climb, Coverage};
 
 pub use config::{Destination, HardnessManipulationConfig};
+
+/// The name of the previous step's loss in the state of a training run.
+const PREVIOUS_LOSS: &str = "previous_loss";
 
 /// Hardness manipulation and its one piece of state: the previous step's adversarial loss.
 #[derive(Clone, Debug)]
@@ -200,5 +203,16 @@ impl Defense for HardnessManipulation {
             },
             attack: destination.map(|_| step.attack),
         })
+    }
+
+    fn state(&self) -> Vec<(&'static str, f64)> {
+        vec![(PREVIOUS_LOSS, self.previous_loss)]
+    }
+
+    fn restore(&mut self, state: &[(String, f64)]) -> Result<()> {
+        let theirs = state.iter().find(|(name, value)| name == PREVIOUS_LOSS && value.is_finite());
+        let (_, value) = theirs.ok_or(Error::ForeignDefenseState { name: PREVIOUS_LOSS })?;
+        self.previous_loss = *value;
+        Ok(())
     }
 }

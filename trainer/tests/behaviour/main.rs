@@ -6,6 +6,7 @@ mod configs;
 mod defenses;
 mod hardness_manipulation;
 mod notation;
+mod resuming;
 mod training;
 
 use std::collections::BTreeMap;

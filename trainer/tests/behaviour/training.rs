@@ -37,6 +37,18 @@ fn bytes(net: &EmbeddingNet) -> Vec<u32> {
 }
 
 #[test]
+fn a_defense_knows_how_far_the_run_is() {
+    let defense = "{ name = \"CA-TRIDE\", epochs = 2, pgd = { epsilon = \"16/255\", alpha = \"8/255\", steps = 2 } }";
+    let config = config(&[("steps", "4"), ("defense", defense)]);
+
+    let log = run(&pictures(4, 5, 7), &config).unwrap().log;
+
+    // Its first epoch attacks nothing.
+    let attack_steps: Vec<usize> = log.iter().map(|step| step.pgd_steps).collect();
+    assert!(attack_steps[..2] == [0, 0] && attack_steps[2..].iter().all(|&steps| steps > 0), "{attack_steps:?}");
+}
+
+#[test]
 fn config_seed_and_data_decide_every_bit_of_the_parameters() {
     let dataset = pictures(4, 5, 7);
 

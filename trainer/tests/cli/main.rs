@@ -1,8 +1,10 @@
 //! The program as a user runs it: what it writes, what it prints, and what it says about wrong input.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise, in its helpers too")]
 
+mod collapse;
 mod export;
 mod interrupt;
+mod job;
 mod nets;
 mod pretrained;
 mod wrong_input;
