@@ -8,7 +8,7 @@ BENCH ?=
 # Where the data sets and golden files lie that are too large for the repository; tests that need them skip without.
 export HOLDFAST_SHARED ?= $(abspath ../shared)
 
-.PHONY: demo build cuda test golden simd check fmt clippy doc deny bench openapi clean-demo
+.PHONY: demo build cuda test golden simd miri check fmt clippy doc deny bench openapi clean-demo
 
 demo: ## Train, attack, compare and serve, on the toy shop or on DATA=folder; PORT and DIR may be set.
 	@CARGO="$(CARGO)" CARGO_BIN="$(CURDIR)/target/release" DATA="$(DATA)" PORT="$(PORT)" DIR="$(DIR)" configs/demo/run.sh
@@ -32,6 +32,11 @@ SIMD := portable $(if $(shell grep -m1 -ow avx2 /proc/cpuinfo 2>/dev/null),avx2)
 simd: ## Every operation and the reference's numbers again, once with each instruction set that this machine has.
 	@set -e; for simd in $(SIMD); do echo "HOLDFAST_SIMD=$$simd"; \
 	  HOLDFAST_SIMD=$$simd $(CARGO) test --release --locked --workspace --test operations --test golden --test networks; done
+
+miri: ## The unsafe code on its portable path, looked at by Miri; needs a nightly compiler with the components miri and rust-src.
+	HOLDFAST_SIMD=portable MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" \
+	  $(CARGO) +nightly miri test --locked --target-dir target/miri -p holdfast-ops --lib --test operations -- \
+	  aligned::tests fresh::tests pullback::tests simd::tests linear::untracked --skip gradients_add_up_over
 
 check: fmt clippy test doc deny ## What a change must pass.
 
