@@ -3,7 +3,7 @@
 use crate::backbone::{self, Architecture, Backbone, architecture};
 use crate::distance::{normalize, normalize_with_pullback};
 use crate::layer::{Layer, chain};
-use crate::{Error, Parameters, Precision, Result, parts, tape};
+use crate::{BatchNorm, Error, Parameters, Precision, Result, parts, tape};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,9 @@ pub trait Embedder: Send + Sync {
 
 /// A backbone and its parameters; its output, normalised, is the embedding.
 ///
-/// Over tracked parameters [`embed`](Embedder::embed) builds candle's graph, for training. Over others the gradient of the
+/// Over tracked parameters [`embed`](Embedder::embed) builds candle's graph, for training; so does
+/// [`embed_in_training`](EmbeddingNet::embed_in_training), the only pass that may change the net: its batch norms'
+/// running statistics, where they are [live](EmbeddingNet::with_batch_norm). Over others the gradient of the
 /// pixels takes the layers' own way back and candle sees one node, which can be differentiated once: that is what
 /// attacks use.
 pub struct EmbeddingNet {
@@ -87,6 +89,7 @@ pub struct EmbeddingNet {
     packed: bool,
     /// How many pictures' activations a training pass holds at a time.
     part: usize,
+    batch_norm: BatchNorm,
     input: InputShape,
     dtype: DType,
     device: Device,
@@ -115,8 +118,8 @@ impl EmbeddingNet {
         let backbone = backbone::build(architecture, &parameters, precision, packed)?;
         let (_, any) = parameters.iter().next().expect("a backbone that was built has a parameter. This is a bug.");
         let (dtype, device) = (any.dtype(), any.device().clone());
-        let part = usize::MAX;
-        Ok(Self { architecture, backbone, parameters, precision, packed, part, input, dtype, device })
+        let (part, batch_norm) = (usize::MAX, BatchNorm::Frozen);
+        Ok(Self { architecture, backbone, parameters, precision, packed, part, batch_norm, input, dtype, device })
     }
 
     /// A fresh network: every parameter is drawn from `rng`, in the order of the names.
@@ -139,8 +142,9 @@ impl EmbeddingNet {
     /// A copy whose trained parameters are variables, and the variables, sorted by name, for an optimizer.
     ///
     /// # Errors
-    /// If a copy fails.
+    /// If the architecture is for inference only, or a copy fails.
     pub fn trainable(&self) -> Result<(Self, Vec<(String, Var)>)> {
+        self.require_gradients()?;
         let specs = self.architecture.specs();
         let is_trained = |name: &str| specs.iter().any(|spec| spec.name == name && spec.trained);
         let (parameters, vars) = self.parameters.trainable(is_trained)?;
@@ -153,6 +157,23 @@ impl EmbeddingNet {
     #[must_use]
     pub fn in_parts(self, pictures: NonZeroUsize) -> Self {
         Self { part: pictures.get(), ..self }
+    }
+
+    /// The same network, whose batch norms take part so in [training passes](Self::embed_in_training). Copies of it, frozen or
+    /// trainable, have them frozen.
+    ///
+    /// # Errors
+    /// If they are to be live and the architecture has none.
+    pub fn with_batch_norm(self, batch_norm: BatchNorm) -> Result<Self> {
+        if batch_norm == BatchNorm::Live && !self.architecture.has_batch_norm() {
+            return Err(Error::NoBatchNorm { backbone: self.architecture.name(), with: backbone::with_batch_norm() });
+        }
+        Ok(Self { batch_norm, ..self })
+    }
+
+    /// What its batch norms do in [training passes](Self::embed_in_training).
+    pub fn batch_norm(&self) -> BatchNorm {
+        self.batch_norm
     }
 
     /// The same network over untracked tensors that share storage with this one.
@@ -196,6 +217,24 @@ impl EmbeddingNet {
         Self::build(self.architecture, self.parameters.to(device, dtype)?, Precision::F32, false, self.input)
     }
 
+    /// Pixels (B, C, H, W) in [0, 1] → embeddings (B, D), unit rows, in a forward pass of a training step.
+    ///
+    /// [`embed`](Embedder::embed), unless batch norms are live: then they normalise by the statistics of these pixels, and
+    /// their running ones are updated, once a pass. Nets that share storage see that.
+    ///
+    /// # Errors
+    /// As [`embed`](Embedder::embed), or if live batch norms would see the pixels [in parts](Self::in_parts).
+    pub fn embed_in_training(&self, pixels: &Tensor) -> Result<Tensor> {
+        if self.batch_norm == BatchNorm::Frozen {
+            return self.embed(pixels);
+        }
+        self.check(pixels)?;
+        if pixels.dims().first() > Some(&self.part) {
+            return Err(Error::LiveBatchInParts { pictures: pixels.dims()[0], part: self.part });
+        }
+        normalize(&self.backbone.layers.train(pixels)?)
+    }
+
     /// Pixels (B, C, H, W) in [0, 1] → the backbone's features (B, D), not normalised, with candle's graph.
     ///
     /// # Errors
@@ -205,7 +244,17 @@ impl EmbeddingNet {
         Ok(self.backbone.layers.forward(pixels)?)
     }
 
+    fn require_gradients(&self) -> Result<()> {
+        match self.architecture.inference_only() {
+            Some(reason) => Err(Error::InferenceOnly { backbone: self.architecture.name(), reason }),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self, pixels: &Tensor) -> Result<()> {
+        if pixels.track_op() {
+            self.require_gradients()?;
+        }
         let InputShape { channels, height, width } = self.input();
         if pixels.rank() == 4 && pixels.dims()[1..] == [channels, height, width] {
             return Ok(());

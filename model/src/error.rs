@@ -84,6 +84,33 @@ pub enum Error {
         /// The sides that it takes.
         sides: crate::backbone::Sides,
     },
+    /// Live batch norms were asked of an architecture without any.
+    #[error("{backbone} has no batch norm that could be live; those that have: {with}")]
+    NoBatchNorm {
+        /// The backbone.
+        backbone: &'static str,
+        /// The backbones that have.
+        with: String,
+    },
+    /// Live batch norms normalise by the whole batch, and a net in parts never sees it.
+    #[error(
+        "live batch norms need the statistics of all {pictures} pictures of a pass, and the net takes {part} at a time; \
+         freeze them, or take all at once"
+    )]
+    LiveBatchInParts {
+        /// Pictures of the pass.
+        pictures: usize,
+        /// Pictures that the net takes at a time.
+        part: usize,
+    },
+    /// A gradient was asked of a network whose gradients are wrong.
+    #[error("{backbone} is for inference only, not to be trained or attacked by its gradients: {reason}")]
+    InferenceOnly {
+        /// The backbone.
+        backbone: &'static str,
+        /// What is wrong, and what to take instead.
+        reason: &'static str,
+    },
     /// Embeddings that do not fit together, or a measure that does not apply to them.
     #[error("{0}")]
     Embeddings(String),

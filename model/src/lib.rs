@@ -18,6 +18,7 @@
 
 pub mod atomic;
 pub mod backbone;
+mod batch_norm;
 mod card;
 pub mod checkpoint;
 pub mod device;
@@ -37,6 +38,7 @@ mod tape;
 #[doc(hidden)]
 pub mod testing;
 
+pub use batch_norm::BatchNorm;
 pub use embedder::{Embedder, EmbeddingNet, InputShape};
 pub use embedding_set::EmbeddingSet;
 pub use error::{Error, Result};

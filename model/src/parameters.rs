@@ -112,7 +112,7 @@ impl Parameters {
         Self(self.0.iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect())
     }
 
-    /// Copies of those that `is_trained` as variables, for an optimizer, the rest untracked; the parameters share their
+    /// Copies, those that `is_trained` as variables, for an optimizer, the rest untracked; the parameters share the variables'
     /// storage.
     ///
     /// # Errors
@@ -120,13 +120,14 @@ impl Parameters {
     pub fn trainable(&self, is_trained: impl Fn(&str) -> bool) -> Result<(Self, Vec<(String, Var)>)> {
         let (mut vars, mut tensors) = (Vec::with_capacity(self.len()), BTreeMap::new());
         for (name, tensor) in &self.0 {
-            let mut tensor = tensor.detach();
-            if is_trained(name) {
-                let var = Var::from_tensor(&tensor)?;
-                tensor = var.as_tensor().clone();
-                vars.push((name.clone(), var));
-            }
-            tensors.insert(name.clone(), tensor);
+            let copy = if is_trained(name) {
+                let var = Var::from_tensor(&tensor.detach())?;
+                vars.push((name.clone(), var.clone()));
+                var.as_tensor().clone()
+            } else {
+                tensor.detach().copy()?
+            };
+            tensors.insert(name.clone(), copy);
         }
         Ok((Self(tensors), vars))
     }

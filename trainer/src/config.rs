@@ -12,6 +12,7 @@ mod weights;
 
 use std::num::NonZeroUsize;
 
+use holdfast_model::BatchNorm;
 use holdfast_model::backbone::{self, Architecture};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub struct TrainConfig {
     /// Pixels of a side of the square pictures that the net takes; absent for the backbone's usual ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_side: Option<usize>,
+    /// What normalises in the forward passes of training: a backbone's batch norms are `frozen`, or `live`.
+    pub batch_norm: BatchNorm,
     /// Decides the first parameters, the batches and the triplets.
     pub seed: u64,
     /// Training steps.
@@ -98,6 +101,7 @@ impl Default for TrainConfig {
         Self {
             backbone: "c2f2".to_owned(),
             input_side: None,
+            batch_norm: BatchNorm::Frozen,
             seed: 0,
             steps: 1000,
             epochs: None,
@@ -186,7 +190,13 @@ impl TrainConfig {
                 self.backbone,
                 backbone::names().join(", ")
             )),
-            Ok(architecture) => problems.extend(self.problem_of_input_side(architecture)),
+            Ok(architecture) => {
+                problems.extend(architecture.inference_only().map(|reason| {
+                    format!("backbone {} is for inference only, and cannot be trained: {reason}", self.backbone)
+                }));
+                problems.extend(self.problem_of_input_side(architecture));
+                problems.extend(self.problems_of_batch_norm(architecture));
+            }
         }
         for (key, value) in [("steps", self.steps), ("pairs", self.pairs), ("log_every", self.log_every)] {
             if value == 0 {
@@ -198,6 +208,29 @@ impl TrainConfig {
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             problems.push(format!("weight_decay must be 0 or above, got {}", self.weight_decay));
+        }
+        problems
+    }
+
+    fn problems_of_batch_norm(&self, architecture: &dyn Architecture) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.batch_norm == BatchNorm::Frozen {
+            return problems;
+        }
+        if !architecture.has_batch_norm() {
+            let with = backbone::with_batch_norm();
+            problems.push(format!(
+                "batch_norm = \"live\" needs a backbone with batch norm ({with}), and {} has none, or has it folded into its \
+                 convolutions; remove the key",
+                self.backbone
+            ));
+        }
+        if self.pictures_at_once.is_some() {
+            problems.push(
+                "batch_norm = \"live\" needs the statistics of whole batches, and pictures_at_once takes them apart; remove \
+                 one of the two keys"
+                    .to_owned(),
+            );
         }
         problems
     }
@@ -345,6 +378,23 @@ mod tests {
         for part in expected {
             assert!(message.contains(part), "\"{part}\" is missing in {message}");
         }
+    }
+
+    #[test]
+    fn live_batch_norms_need_a_backbone_that_has_them_and_whole_batches() {
+        let refused = TrainConfig::from_toml("backbone = \"c2f2\"\nbatch_norm = \"live\"\npictures_at_once = 8", &[]);
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("(resnet18, resnet50), and c2f2 has none"), "{text}");
+        assert!(text.contains("pictures_at_once takes them apart"), "{text}");
+
+        let config = TrainConfig::from_toml("backbone = \"resnet50\"\nbatch_norm = \"live\"", &[]).unwrap();
+        assert_eq!(config.batch_norm, BatchNorm::Live);
+    }
+
+    #[test]
+    fn a_backbone_for_inference_only_is_refused_with_its_reason() {
+        let text = TrainConfig::from_toml("backbone = \"candle_dinov2_vits14\"", &[]).unwrap_err().to_string();
+        assert!(text.contains("for inference only") && text.contains("dinov2_vits14 is the same net"), "{text}");
     }
 
     #[test]

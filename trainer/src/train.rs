@@ -91,6 +91,7 @@ impl Trainer {
         config.validate()?;
         check(dataset, net)?;
         let (learner, parameters) = net.trainable()?;
+        let learner = learner.with_batch_norm(config.batch_norm)?;
         let learner = match config.pictures_at_once {
             Some(pictures) => learner.in_parts(pictures),
             None => learner,

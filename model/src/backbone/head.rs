@@ -15,6 +15,11 @@ pub(super) fn specs(features: usize) -> [ParameterSpec; 2] {
     uniform(HEAD, &[EMBEDDING, features])
 }
 
+/// Whether a parameter is the head's.
+pub(super) fn is_part(parameter: &str) -> bool {
+    parameter.strip_prefix(HEAD).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// The tensors of a published file without its classifier: whatever begins with one of `prefixes`, and a head of another
 /// shape than ours. A head of our shape, as in the weights of a checkpoint, stays.
 pub(super) fn without_classifier(mut tensors: Tensors, prefixes: &[&str], specs: &[ParameterSpec]) -> Tensors {

@@ -7,6 +7,7 @@ macro_rules! layers {
 
 mod c2f2;
 mod c3f1;
+mod candle_transformers;
 mod head;
 mod init;
 mod mobilenet_v2;
@@ -37,6 +38,7 @@ use std::fmt;
 /// | `deit_tiny_patch16_224` | 512 | 192 | torchvision | |
 /// | `vit_small_patch16_224` | 512 | 384 | torchvision | |
 /// | `dinov2_vits14` | 512 | 384 | torchvision with layer scale and interpolated positions | |
+/// | `candle_…` | 512 | | central differences only; `candle_dinov2_vits14` with `dinov2_vits14` | |
 ///
 /// D is the length of an embedding, features what the last linear layer takes.
 pub static BACKBONES: &[&dyn Architecture] = &[
@@ -50,6 +52,11 @@ pub static BACKBONES: &[&dyn Architecture] = &[
     &vit::DEIT_TINY,
     &vit::VIT_SMALL,
     &vit::DINOV2_VITS14,
+    &candle_transformers::CONVNEXT_ATTO,
+    &candle_transformers::CONVNEXT_TINY,
+    &candle_transformers::MOBILENETV4_SMALL,
+    &candle_transformers::DINOV2_VITS14,
+    &candle_transformers::VIT_BASE,
 ];
 
 /// Tensors by name.
@@ -78,6 +85,11 @@ pub trait Architecture: Send + Sync {
         Sides::Usual
     }
 
+    /// Whether it has batch norms, which training may freeze or let live.
+    fn has_batch_norm(&self) -> bool {
+        false
+    }
+
     /// The parameters of a fresh network of the usual size.
     fn specs(&self) -> Vec<ParameterSpec>;
 
@@ -94,6 +106,11 @@ pub trait Architecture: Send + Sync {
     /// If tensors that belong together do not fit together.
     fn adopt(&self, published: Tensors) -> candle_core::Result<Tensors> {
         Ok(published)
+    }
+
+    /// Why gradients of it are wrong, if they are: it is for inference only then.
+    fn inference_only(&self) -> Option<&'static str> {
+        None
     }
 
     /// The layer in the place of a published classifier, which may start fresh when all else is pretrained.
@@ -164,6 +181,12 @@ pub(crate) fn check_input(architecture: &dyn Architecture, input: InputShape) ->
 /// The names of all architectures.
 pub fn names() -> Vec<&'static str> {
     BACKBONES.iter().map(|architecture| architecture.name()).collect()
+}
+
+/// The names of the architectures with batch norms, in words.
+pub fn with_batch_norm() -> String {
+    let with = BACKBONES.iter().filter(|architecture| architecture.has_batch_norm());
+    with.map(|architecture| architecture.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Builds `architecture` over `parameters`, once no name among them is foreign to it.

@@ -1,10 +1,10 @@
-//! Residual networks for colour pictures, with batch normalisation frozen.
+//! Residual networks for colour pictures, with batch normalisation, frozen or live.
 
 use super::head::{self, HEAD};
 use super::init::{batch_norm, he_normal};
 use super::{Architecture, Backbone, IMAGENET_DEVIATION, IMAGENET_MEAN, PICTURE_224, Sides, Tensors};
 use crate::layer::{
-    AveragePool, Conv2d, FrozenBatchNorm, Layer, Linear, MaxPool2d, Pixels, Residual, Sequence, Sliding, Then,
+    AveragePool, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Pixels, Residual, Sequence, Sliding, Then,
 };
 use crate::parameters::ParameterReader;
 use crate::{InputShape, ParameterSpec, Result};
@@ -16,8 +16,7 @@ const STAGES: [usize; 4] = [64, 128, 256, 512];
 /// Two 3×3 convolutions a block.
 pub(super) static RESNET18: Resnet = Resnet {
     name: "resnet18",
-    description: "ResNet-18 of He et al., arXiv 1512.03385, under torchvision's names: frozen batch norm, linear 512; \
-                  224×224 RGB",
+    description: "ResNet-18 of He et al., arXiv 1512.03385, under torchvision's names: batch norm, linear 512; 224×224 RGB",
     blocks: [2, 2, 2, 2],
     kernels: &[3, 3],
     strided: 0,
@@ -28,7 +27,7 @@ pub(super) static RESNET18: Resnet = Resnet {
 pub(super) static RESNET50: Resnet = Resnet {
     name: "resnet50",
     description: "ResNet-50 of He et al., arXiv 1512.03385, stride in the 3×3 convolutions, under torchvision's names: \
-                  frozen batch norm, linear 512; 224×224 RGB",
+                  batch norm, linear 512; 224×224 RGB",
     blocks: [3, 4, 6, 3],
     kernels: &[1, 3, 1],
     strided: 1,
@@ -77,17 +76,17 @@ impl Resnet {
         let (mut main, mut channels): (Vec<Box<dyn Layer>>, usize) = (Vec::new(), inputs);
         for number in 1..=self.kernels.len() {
             if number > 1 {
-                main.push(Box::new(FrozenBatchNorm::read(from, &name("bn", number - 1), channels, Then::Relu)?));
+                main.push(Box::new(BatchNorm2d::read(from, &name("bn", number - 1), channels, Then::Relu)?));
             }
             let stride = if number == self.strided + 1 { place.stride } else { 1 };
             let conv = Conv2d::read(from, &name("conv", number), channels, Sliding::by(stride))?;
             channels = conv.outputs();
             main.push(Box::new(conv));
         }
-        let norm = FrozenBatchNorm::read(from, &name("bn", self.kernels.len()), channels, Then::Nothing)?;
+        let norm = BatchNorm2d::read(from, &name("bn", self.kernels.len()), channels, Then::Nothing)?;
         let shortcut = if place.projects {
             let conv = Conv2d::read(from, &name("downsample.", 0), inputs, Sliding::by(place.stride))?;
-            let bn = FrozenBatchNorm::read(from, &name("downsample.", 1), channels, Then::Nothing)?;
+            let bn = BatchNorm2d::read(from, &name("downsample.", 1), channels, Then::Nothing)?;
             layers![conv, bn]
         } else {
             layers![]
@@ -111,6 +110,10 @@ impl Architecture for Resnet {
 
     fn sides(&self) -> Sides {
         Sides::MultiplesOf(1)
+    }
+
+    fn has_batch_norm(&self) -> bool {
+        true
     }
 
     /// torchvision's own initialisation. It has no statistics of data: the batch norms start as the identity.
@@ -140,7 +143,7 @@ impl Architecture for Resnet {
         let pixels = Pixels::scaled(&IMAGENET_MEAN, &IMAGENET_DEVIATION, &from.read("conv1.weight", 4)?)?;
         let stem = Conv2d::read(from, "conv1", PICTURE_224.channels, Sliding::by(2))?; // (B, 112, 112, 64)
         let mut channels = stem.outputs();
-        let bn = FrozenBatchNorm::read(from, "bn1", channels, Then::Relu)?;
+        let bn = BatchNorm2d::read(from, "bn1", channels, Then::Relu)?;
         let mut layers: Vec<Box<dyn Layer>> = vec![Box::new(pixels), Box::new(stem), Box::new(bn)];
         layers.push(Box::new(MaxPool2d { kernel: 3, stride: 2, padding: 1 })); // (B, 56, 56, 64)
         for place in self.places() {

@@ -15,6 +15,11 @@ impl Layer for Concatenation {
         Tensor::cat(&results, D::Minus1)
     }
 
+    fn train(&self, x: &Tensor) -> Result<Tensor> {
+        let results: Vec<Tensor> = self.branches.iter().map(|branch| branch.train(x)).collect::<Result<_>>()?;
+        Tensor::cat(&results, D::Minus1)
+    }
+
     fn differentiate(&self, x: &Tensor) -> Result<(Tensor, Pullback)> {
         let ways = self.branches.iter().map(|branch| branch.differentiate(x));
         let (results, pullbacks): (Vec<Tensor>, Vec<Pullback>) = ways.collect::<Result<Vec<_>>>()?.into_iter().unzip();

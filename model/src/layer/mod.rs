@@ -1,14 +1,14 @@
-//! What nets are made of: one layer a file, each with two ways through it.
+//! What nets are made of: one layer a file, each with its ways through it.
 //!
-//! A backbone is a value built of layers, so both ways are of one description. Activations are channels-last,
+//! A backbone is a value built of layers, so all ways are of one description. Activations are channels-last,
 //! (B, H, W, C). Layers read their widths from the parameters and check them against each other.
 
 mod average_pool;
+mod batch_norm2d;
 mod concatenation;
 mod conv2d;
 mod conv2d_pool_relu;
 mod flatten;
-mod frozen_batch_norm;
 mod gelu;
 mod layer_norm;
 mod linear;
@@ -24,11 +24,11 @@ mod sequence;
 mod skip;
 
 pub(crate) use average_pool::AveragePool;
+pub(crate) use batch_norm2d::{BatchNorm2d, Then};
 pub(crate) use concatenation::Concatenation;
 pub(crate) use conv2d::{Border, Conv2d, Sliding};
 pub(crate) use conv2d_pool_relu::Conv2dPoolRelu;
 pub(crate) use flatten::Flatten;
-pub(crate) use frozen_batch_norm::{FrozenBatchNorm, Then};
 pub(crate) use gelu::Gelu;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
@@ -50,6 +50,12 @@ use holdfast_ops::Pullback;
 pub(crate) trait Layer: Send + Sync {
     /// The value at x, with candle's graph where x or a parameter is tracked: for training.
     fn forward(&self, x: &Tensor) -> Result<Tensor>;
+
+    /// The value at x, with its graph, in a step of training in which batch norms are live: they normalise by the batch's own
+    /// statistics, and their running ones follow. For every other layer it is [`forward`](Self::forward).
+    fn train(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward(x)
+    }
 
     /// The same value without a graph, and the way back for the gradient of x, which keeps only what it needs: for
     /// attacks. Operands are rounded as the layer's precision says.

@@ -1,19 +1,23 @@
 //! Two ways that meet: the block of residual networks.
 
-use super::{FrozenBatchNorm, Layer, Sequence};
+use super::{BatchNorm2d, Layer, Sequence};
 use candle_core::{Result, Tensor};
 use holdfast_ops::{Pullback, add_gradients};
 
 /// ReLU(norm(main(x)) + shortcut(x)); an empty shortcut is the identity.
 pub(crate) struct Residual {
     pub(crate) main: Sequence,
-    pub(crate) norm: FrozenBatchNorm,
+    pub(crate) norm: BatchNorm2d,
     pub(crate) shortcut: Sequence,
 }
 
 impl Layer for Residual {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.norm.add_relu(&self.main.forward(x)?, &self.shortcut.forward(x)?)
+    }
+
+    fn train(&self, x: &Tensor) -> Result<Tensor> {
+        self.norm.train_add_relu(&self.main.train(x)?, &self.shortcut.train(x)?)
     }
 
     fn differentiate(&self, x: &Tensor) -> Result<(Tensor, Pullback)> {

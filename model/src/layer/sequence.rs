@@ -21,6 +21,10 @@ impl Layer for Sequence {
         self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
     }
 
+    fn train(&self, x: &Tensor) -> Result<Tensor> {
+        self.0.iter().try_fold(x.clone(), |x, layer| layer.train(&x))
+    }
+
     fn differentiate(&self, x: &Tensor) -> Result<(Tensor, Pullback)> {
         let (mut x, mut pullbacks) = (x.clone(), Vec::with_capacity(self.0.len()));
         for layer in self.0.iter() {

@@ -14,6 +14,10 @@ impl Layer for Skip {
         self.main.forward(x)? + x
     }
 
+    fn train(&self, x: &Tensor) -> Result<Tensor> {
+        self.main.train(x)? + x
+    }
+
     fn differentiate(&self, x: &Tensor) -> Result<(Tensor, Pullback)> {
         let (main, main_back) = self.main.differentiate(x)?;
         let back = move |gradient: &Tensor| add_gradients(main_back(gradient)?, gradient);

@@ -33,6 +33,7 @@ impl Act {
 impl Adversary for Act {
     const NAME: &'static str = "ACT";
     const MOVES: Moves = Moves::PositivesAndNegatives;
+    const ANCHORS_APART: bool = true;
 
     fn objective(&self, _benign: &Tensor, _rng: &mut dyn RngCore) -> Result<Box<Objective<'static>>> {
         Ok(Box::new(|_, embeddings| Self::objective_of(embeddings)))

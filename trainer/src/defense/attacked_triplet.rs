@@ -4,7 +4,7 @@
 
 use candle_core::Tensor;
 use holdfast_attack::Pgd;
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::{BatchNorm, Embedder, EmbeddingNet};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ pub trait Adversary: Send {
     /// Which pictures it moves.
     const MOVES: Moves;
 
+    /// Whether anchors that do not move are embedded after the others and apart: of consequence to live batch norms only.
+    const ANCHORS_APART: bool = false;
+
     /// The objective to lower, given the benign embeddings of the stack that moves.
     ///
     /// # Errors
@@ -111,10 +114,18 @@ impl<A: Adversary> AttackedTriplet<A> {
         attacked: &Tensor,
     ) -> Result<Embedded> {
         let stack = match A::MOVES {
-            Moves::All => attacked.clone(),
-            Moves::PositivesAndNegatives => Tensor::cat(&[&rows(pixels, &triplets.anchors)?, attacked], 0)?,
+            Moves::All => net.embed_in_training(attacked)?,
+            Moves::PositivesAndNegatives => {
+                let anchors = rows(pixels, &triplets.anchors)?;
+                if A::ANCHORS_APART && net.batch_norm() == BatchNorm::Live {
+                    let moved = net.embed_in_training(attacked)?;
+                    Tensor::cat(&[net.embed_in_training(&anchors)?, moved], 0)?
+                } else {
+                    net.embed_in_training(&Tensor::cat(&[&anchors, attacked], 0)?)?
+                }
+            }
         };
-        Ok(Embedded::split(&net.embed(&stack)?)?)
+        Ok(Embedded::split(&stack)?)
     }
 
     fn moving(triplets: &Triplets) -> Vec<usize> {

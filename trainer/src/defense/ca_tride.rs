@@ -12,7 +12,7 @@ pub mod perturbation;
 use candle_core::Tensor;
 use holdfast_attack::Pgd;
 use holdfast_model::distance::pairwise_distance;
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::{BatchNorm, Embedder, EmbeddingNet};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -185,12 +185,27 @@ impl CaTride {
         triplets: &Triplets,
         attacked: (Perturbation, &Tensor),
     ) -> Result<Embedded> {
+        let benign = |pictures: &[usize]| rows(pixels, pictures);
         let candidates = [&triplets.positives[..], &triplets.negatives].concat();
-        let stack = match attacked {
-            (Perturbation::Candidates, moved) => Tensor::cat(&[&rows(pixels, &triplets.anchors)?, moved], 0)?,
-            (Perturbation::Anchors, moved) => Tensor::cat(&[moved, &rows(pixels, &candidates)?], 0)?,
+        let stack = match (net.batch_norm(), attacked) {
+            (BatchNorm::Frozen, (Perturbation::Candidates, moved)) => {
+                net.embed_in_training(&Tensor::cat(&[&benign(&triplets.anchors)?, moved], 0)?)?
+            }
+            (BatchNorm::Frozen, (Perturbation::Anchors, moved)) => {
+                net.embed_in_training(&Tensor::cat(&[moved, &benign(&candidates)?], 0)?)?
+            }
+            // Each pass is a batch of its own, in the published code's order.
+            (BatchNorm::Live, (Perturbation::Candidates, moved)) => {
+                let candidates = net.embed_in_training(moved)?;
+                Tensor::cat(&[net.embed_in_training(&benign(&triplets.anchors)?)?, candidates], 0)?
+            }
+            (BatchNorm::Live, (Perturbation::Anchors, moved)) => {
+                let anchors = net.embed_in_training(moved)?;
+                let positives = net.embed_in_training(&benign(&triplets.positives)?)?;
+                Tensor::cat(&[anchors, positives, net.embed_in_training(&benign(&triplets.negatives)?)?], 0)?
+            }
         };
-        Ok(Embedded::split(&net.embed(&stack)?)?)
+        Ok(Embedded::split(&stack)?)
     }
 
     /// The triplet loss plus the term of the near halves before its weight: two scalars with their graph.

@@ -59,7 +59,7 @@ impl Defense for Est {
         let shift = EmbeddingShift::new(&benign, rng)?;
         let attack = self.attack(net, batch.pixels(), &shift, &mut |_| {})?;
 
-        let shifted = net.embed(&attack.pixels)?;
+        let shifted = net.embed_in_training(&attack.pixels)?;
         let triplets = Mining::new(&shifted, batch.labels())?.draw(self.config.source, MARGIN, rng)?;
         let attacked = triplets.embedded(&shifted)?;
 

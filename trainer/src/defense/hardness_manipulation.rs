@@ -15,7 +15,7 @@ pub mod climb;
 mod config;
 
 use candle_core::Tensor;
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::{BatchNorm, Embedder, EmbeddingNet};
 use rand::RngCore;
 
 use super::gradual_adversary;
@@ -80,14 +80,15 @@ impl HardnessManipulation {
 
     /// The embeddings (2P, D) of a batch's benign pixels (2P, C, H, W), for mining and for [`loss_of`](Self::loss_of).
     ///
-    /// They have their graph if the loss has a term of them, so that one forward pass serves both.
+    /// They have their graph if the loss has a term of them, so that one forward pass serves both; unless batch norms are
+    /// live, and the net in training is another one than the net that mines.
     ///
     /// # Errors
     /// If the net refuses the pictures.
     pub fn embed(&self, net: &EmbeddingNet, pixels: &Tensor) -> Result<Tensor> {
-        Ok(match self.config.intra_class_structure {
-            Some(_) => net.embed(pixels)?,
-            None => net.frozen()?.embed(pixels)?,
+        Ok(match (self.config.intra_class_structure, net.batch_norm()) {
+            (Some(_), BatchNorm::Frozen) => net.embed_in_training(pixels)?,
+            _ => net.frozen()?.embed(pixels)?,
         })
     }
 
@@ -117,10 +118,11 @@ impl HardnessManipulation {
             }
             None => Attacked::untouched(benign),
         };
-        let attacked = Embedded::split(&net.embed(&attack.pixels)?)?;
+        let same_class = self.same_class(net, pixels, embeddings, source)?;
+        let attacked = Embedded::split(&net.embed_in_training(&attack.pixels)?)?;
         let triplet = attacked.loss(MARGIN)?;
         self.previous_loss = mean(&triplet)?;
-        let structure = self.structure(&source.embedded(embeddings)?, &attacked)?;
+        let structure = self.structure(same_class, &attacked)?;
         Ok(Manipulated {
             triplet: self.previous_loss,
             intra_class: structure.as_ref().map(|(term, _)| mean(term)).transpose()?,
@@ -130,12 +132,35 @@ impl HardnessManipulation {
         })
     }
 
-    /// The intra-class structure term and its weight, where there is one. The gradient flows through the benign
-    /// anchors and positives too.
-    fn structure(&self, benign: &Embedded, attacked: &Embedded) -> Result<Option<(Tensor, f64)>> {
-        let Some(structure) = self.config.intra_class_structure else { return Ok(None) };
-        let term =
-            intra_class_structure::loss(&benign.anchors, &attacked.anchors, &benign.positives, structure.margin)?;
+    /// The benign anchors and positives (T, D) of the intra-class structure term with their graph, where there is one:
+    /// the gradient flows through them too. Live batch norms see them as a batch of their own.
+    fn same_class(
+        &self,
+        net: &EmbeddingNet,
+        pixels: &Tensor,
+        embeddings: &Tensor,
+        source: &Triplets,
+    ) -> Result<Option<[Tensor; 2]>> {
+        if self.config.intra_class_structure.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(match net.batch_norm() {
+            BatchNorm::Frozen => [rows(embeddings, &source.anchors)?, rows(embeddings, &source.positives)?],
+            BatchNorm::Live => {
+                let stack = [&source.anchors[..], &source.positives].concat();
+                let stack = net.embed_in_training(&rows(pixels, &stack)?)?;
+                let triplets = source.len();
+                [stack.narrow(0, 0, triplets)?, stack.narrow(0, triplets, triplets)?]
+            }
+        }))
+    }
+
+    /// The intra-class structure term and its weight, where there is one.
+    fn structure(&self, same_class: Option<[Tensor; 2]>, attacked: &Embedded) -> Result<Option<(Tensor, f64)>> {
+        let (Some(structure), Some([anchors, positives])) = (self.config.intra_class_structure, same_class) else {
+            return Ok(None);
+        };
+        let term = intra_class_structure::loss(&anchors, &attacked.anchors, &positives, structure.margin)?;
         Ok(Some((term, structure.weight)))
     }
 

@@ -7,7 +7,7 @@
 
 use candle_core::Tensor;
 use holdfast_model::distance::pairwise_distance;
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::{BatchNorm, Embedder, EmbeddingNet};
 use rand::RngCore;
 
 use super::embedding_shift::{EmbeddingShift, EmbeddingShiftConfig};
@@ -51,15 +51,23 @@ impl Defense for Ses {
     }
 
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss> {
-        // One forward pass serves mining, the attack's start and both terms of the loss.
-        let benign = net.embed(batch.pixels())?;
-        let triplets = Mining::new(&benign, batch.labels())?.draw(self.config.source, MARGIN, rng)?;
-        let shift = EmbeddingShift::new(&benign, rng)?;
+        // One forward pass serves mining, the attack's start and both terms of the loss, unless live batch norms make the
+        // net in training another one than the net under attack.
+        let start = match net.batch_norm() {
+            BatchNorm::Frozen => net.embed_in_training(batch.pixels())?,
+            BatchNorm::Live => net.frozen()?.embed(batch.pixels())?,
+        };
+        let triplets = Mining::new(&start, batch.labels())?.draw(self.config.source, MARGIN, rng)?;
+        let shift = EmbeddingShift::new(&start, rng)?;
         let attack = InnerAttack { net, pgd: &self.config.pgd, enough: None };
         let objective = &mut |updates, embeddings: &Tensor| shift.objective(updates, embeddings);
         let attack = attack.run(batch.pixels(), objective, &mut |_| {})?;
 
-        let shifted = net.embed(&attack.pixels)?;
+        let benign = match net.batch_norm() {
+            BatchNorm::Frozen => start,
+            BatchNorm::Live => net.embed_in_training(batch.pixels())?,
+        };
+        let shifted = net.embed_in_training(&attack.pixels)?;
         let loss = self.loss_of(&benign, &shifted, &triplets)?;
         let source = triplets.embedded(&benign)?;
         let triplet = mean(&source.loss(MARGIN)?)?;

@@ -1,7 +1,7 @@
 //! No defense: triplet loss on benign pictures, the baseline that robust nets are compared with.
 
 use candle_core::Tensor;
-use holdfast_model::{Embedder, EmbeddingNet};
+use holdfast_model::EmbeddingNet;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ impl Defense for Vanilla {
     }
 
     fn loss(&mut self, net: &EmbeddingNet, batch: &Batch, rng: &mut dyn RngCore) -> Result<StepLoss> {
-        let embeddings = net.embed(batch.pixels())?;
+        let embeddings = net.embed_in_training(batch.pixels())?;
         let triplets = Mining::new(&embeddings, batch.labels())?.draw(self.config.source, MARGIN, rng)?;
         self.loss_of(&embeddings, &triplets)
     }

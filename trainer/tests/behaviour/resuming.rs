@@ -6,7 +6,7 @@ use holdfast_trainer::config::TrainConfig;
 use holdfast_trainer::train::{Trainer, TrainingState};
 use holdfast_trainer::training_state::{Record, from_bytes, log_to_bytes, tensors_to_bytes};
 
-use crate::{pictures, small_net};
+use crate::{colour_pictures, pictures, small_net, small_resnet};
 
 const RUN: &str = "steps = 7\npairs = 8\nseed = 3\n";
 const HARDNESS_MANIPULATION: &str = r#"
@@ -89,6 +89,26 @@ fn a_run_that_pauses_anywhere_ends_in_the_same_bits() {
             assert_same(&resumed.state().unwrap(), &whole);
         }
     }
+}
+
+#[test]
+fn live_batch_norms_go_on_from_the_statistics_at_which_the_run_paused() {
+    let (dataset, net) = (colour_pictures(4, 5, 9), small_resnet(2));
+    let config = format!("backbone = \"resnet18\"\nbatch_norm = \"live\"\n{RUN}{HARDNESS_MANIPULATION}");
+    let config = TrainConfig::from_toml(&config, &[]).unwrap();
+    let mut whole = Trainer::new(&net, &dataset, &config).unwrap();
+    advance(&mut whole, 3);
+    let whole = whole.state().unwrap();
+    let statistics = |net: &EmbeddingNet| bits(net.parameters().get("layer1.0.bn1.running_mean").unwrap());
+    assert_ne!(statistics(&whole.net), statistics(&net), "live statistics must move");
+
+    let mut trainer = Trainer::new(&net, &dataset, &config).unwrap();
+    advance(&mut trainer, 1);
+    let state = through_files(&trainer.state().unwrap(), &config);
+    let mut resumed = Trainer::resume(&state, &dataset, &config).unwrap();
+    advance(&mut resumed, 2);
+
+    assert_same(&resumed.state().unwrap(), &whole);
 }
 
 #[test]
