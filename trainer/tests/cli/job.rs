@@ -237,3 +237,42 @@ fn the_best_net_by_its_probes_is_kept_beside_the_last() {
     assert!(best.steps >= 2 && best.steps.is_multiple_of(2), "{}", best.steps);
     assert!(told(&output).contains("net.best"), "{}", told(&output));
 }
+
+#[test]
+fn the_best_net_by_its_robustness_is_the_one_of_the_highest_score_among_the_probes() {
+    let desk = Desk::new();
+
+    let output = desk.finished(
+        "net",
+        &["best_by=ers", "probe_pictures=110", "data.toy_shop.pictures_per_class=30", "probe_every=3"],
+        &[],
+    );
+
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(Path::new(&desk.path("net")).join("training.json")).unwrap()).unwrap();
+    let probes = record["probes"].as_array().unwrap();
+    let score = |probe: &serde_json::Value| probe["ers"].as_f64().unwrap();
+    assert_eq!(probes.len(), 3, "before the first step and after every third: {record}");
+    let highest = probes.iter().map(score).fold(f64::MIN, f64::max);
+    let best = desk.manifest("net.best").steps;
+    let its_own = probes.iter().find(|probe| probe["step"] == best).map(score);
+    assert_eq!(its_own, Some(highest), "{record}");
+    assert!(told(&output).contains(&format!("{highest:.1} after step {best}")), "{}", told(&output));
+}
+
+#[test]
+fn the_seed_of_a_run_that_goes_on_is_its_own() {
+    let desk = Desk::new();
+    desk.finished("net", &["steps=2", "seed=5"], &[]);
+    let resume =
+        |seed: &'static str| run(&["train", "--resume", &desk.path("net"), "--seed", seed, "--set", "steps=4"]);
+
+    let other = resume("6");
+    assert_eq!(other.status.code(), Some(2), "{}", told(&other));
+    assert!(told(&other).contains("seed"), "{}", told(&other));
+    assert_eq!(desk.manifest("net").steps, 2);
+
+    let same = resume("5");
+    assert_eq!(same.status.code(), Some(0), "{}", told(&same));
+    assert_eq!(desk.manifest("net").steps, 4);
+}
