@@ -3,8 +3,8 @@
     pip install torch torchvision safetensors; python tests/golden/backbones.py
 
 Weights are not stored: parameter number k of a net, counted in the order of its published names, is drawn by the rule of
-`parameter` in drawn.py from seed BASE + 7000003 + 1000003 k, and so are they in model/tests/backbones.rs. Pictures are of odd sides.
-Every case holds the result (raw), the gradient of <raw, upstream> with respect to the picture at every STRIDE-th flat
+`parameter` in drawn.py from seed BASE + 7000003 + 1000003 k, and so are they in model/tests/backbones/drawn.rs. Pictures
+are of odd sides. Every case holds the result (raw), the gradient of <raw, upstream> with respect to the picture at every STRIDE-th flat
 position (gradient), both in float64, and the picture's height and width (sides). Where the published names are not
 those of holdfast's parameters, it holds them with their shapes.
 """

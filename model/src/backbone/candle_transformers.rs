@@ -73,7 +73,7 @@ pub(super) static DINOV2_VITS14: CandleModel = CandleModel {
     sides: Sides::MultiplesOf(14),
     classifier: Some("head"),
     unused: &["head.", "mask_token"],
-    inference_only: Some("its layer norms pass no gradient on; dinov2_vits14 is the same net in layers that do"),
+    inference_only: Some("its layer norms pass no gradient on; train dinov2_vits14, which takes the same weights"),
     ..MODEL
 };
 
