@@ -50,6 +50,11 @@ impl VectorIndex for Exact {
         Ok(self.read().nearest(query, k, options.filter))
     }
 
+    fn nearest_among(&self, query: &[f32], k: usize, items: &[ItemId]) -> Result<Vec<Hit>> {
+        check_search(query, self.dim, k, None)?;
+        Ok(self.read().nearest_among(query, k, items))
+    }
+
     fn check(&self, vector: &[f32]) -> Result<()> {
         check_vector(vector, self.dim)
     }

@@ -106,6 +106,11 @@ impl VectorIndex for HnswEngine {
         Ok(state.vectors.nearest(query, k, options.filter))
     }
 
+    fn nearest_among(&self, query: &[f32], k: usize, items: &[ItemId]) -> Result<Vec<Hit>> {
+        check_search(query, self.config.dim, k, None)?;
+        Ok(self.read().vectors.nearest_among(query, k, items))
+    }
+
     fn check(&self, vector: &[f32]) -> Result<()> {
         check_vector(vector, self.config.dim)
     }

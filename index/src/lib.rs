@@ -84,6 +84,13 @@ pub trait VectorIndex: Send + Sync {
     /// For the query as for [`upsert`](Self::upsert); if `k` is 0, or `ef` is outside 1 to [`MAX_EF`].
     fn search(&self, query: &[f32], k: usize, options: &SearchOptions<'_>) -> Result<Vec<Hit>>;
 
+    /// The `k` nearest of these items, nearest first, ties by id, by looking at each of them; fewer only if there are fewer.
+    /// Items that the index does not have are passed over.
+    ///
+    /// # Errors
+    /// As for [`search`](Self::search).
+    fn nearest_among(&self, query: &[f32], k: usize, items: &[ItemId]) -> Result<Vec<Hit>>;
+
     /// Says whether [`upsert`](Self::upsert) would take the vector, without storing it.
     ///
     /// # Errors

@@ -86,6 +86,24 @@ impl Vectors {
         tasks.map(|(task, ids)| scan(task * ROWS_PER_TASK, ids)).reduce(|| Nearest::new(k), Nearest::merge).into_hits()
     }
 
+    /// The `k` nearest of those of these items that are there, nearest first.
+    pub(crate) fn nearest_among(&self, query: &[f32], k: usize, items: &[ItemId]) -> Vec<Hit> {
+        let k = k.min(items.len());
+        let scan = |items: &[ItemId]| {
+            let mut nearest = Nearest::new(k);
+            for &id in items {
+                if let Some(vector) = self.get(id) {
+                    nearest.offer(id, distance(query, vector));
+                }
+            }
+            nearest
+        };
+        if items.len() <= ROWS_PER_TASK {
+            return scan(items).into_hits();
+        }
+        items.par_chunks(ROWS_PER_TASK).map(scan).reduce(|| Nearest::new(k), Nearest::merge).into_hits()
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         // A hash map entry takes its key, its value and a byte of control, at a load of at most 7/8.
         let slot_bytes = self.slots.capacity() * (size_of::<(ItemId, usize)>() + 1) * 8 / 7;

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub index_tombstones: IntGauge,
     /// Bytes that the index occupies, estimated.
     pub index_memory_bytes: IntGauge,
+    /// Share of the exact top `k` that live searches found, 0 to 1, over the latest samples.
+    pub ann_recall: GaugeVec,
     /// Seconds of one group commit: transaction, fsync and index update.
     pub commit_duration_seconds: Histogram,
     /// 1 for the model being served: `model`, `generation`, `backbone`, `sha256`.
@@ -123,6 +125,7 @@ impl Metrics {
             index_items: r.int_gauge("index_items", "Searchable items"),
             index_tombstones: r.int_gauge("index_tombstones", "Dead entries that the index still carries"),
             index_memory_bytes: r.int_gauge("index_memory_bytes", "Bytes that the index occupies, estimated"),
+            ann_recall: r.gauges("ann_recall", "Share of the exact top k that live searches found, of samples", &["k"]),
             commit_duration_seconds: r.histogram("commit_duration_seconds", "Seconds of one group commit", SECONDS),
             model_info: r.int_gauges(
                 "model_info",

@@ -105,11 +105,28 @@ pub struct SearchLimits {
     pub max_limit: usize,
     /// Largest `ef` (1 to 10 000).
     pub max_ef: usize,
+    /// Most searches in one `POST /v1/search:batch` (1 to 10 000).
+    pub max_batch: usize,
+    /// Most conditions in one filter, each value of an `any` counted (1 to 100 000).
+    pub max_filter_conditions: usize,
+    /// A filter that at most this share of the items match is answered by looking at each of them; above it, by a walk over
+    /// the graph (0 to 1). Where the two cost the same, as measured by the bench `selectivity`.
+    pub scan_share: f64,
+    /// One of so many searches is also answered exactly, beside the traffic, for the metric `ann_recall`; 0 for none.
+    pub recall_sample: u64,
 }
 
 impl Default for SearchLimits {
     fn default() -> Self {
-        SearchLimits { default_limit: 10, max_limit: 1000, max_ef: 2000 }
+        SearchLimits {
+            default_limit: 10,
+            max_limit: 1000,
+            max_ef: 2000,
+            max_batch: 64,
+            max_filter_conditions: 256,
+            scan_share: 0.1,
+            recall_sample: 100,
+        }
     }
 }
 
@@ -118,6 +135,9 @@ impl SearchLimits {
         problems.range("search.max_limit", self.max_limit, 1, 10_000);
         problems.range("search.default_limit", self.default_limit, 1, self.max_limit);
         problems.range("search.max_ef", self.max_ef, 1, holdfast_index::MAX_EF);
+        problems.range("search.max_batch", self.max_batch, 1, 10_000);
+        problems.range("search.max_filter_conditions", self.max_filter_conditions, 1, 100_000);
+        problems.range("search.scan_share", self.scan_share, 0.0, 1.0);
     }
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::items::ItemReply;
 use super::openapi::PictureBytes;
-use super::problem::{Code, Problem};
+use super::problem::{Code, FieldProblem, Outline, Problem};
 use super::state::AppState;
 use super::upload::{JsonPicture, Part, media_type, parse_json, read_body, read_form};
 use crate::service::{ItemView, Metadata, NewItem};
@@ -66,13 +66,23 @@ struct BatchResult {
     error: Option<BatchProblem>,
 }
 
-/// Why an item was not stored.
+/// Why one entry of a batch failed.
 #[derive(Debug, Serialize, ToSchema)]
-struct BatchProblem {
-    /// The status that a request with this item alone would have had.
+pub(super) struct BatchProblem {
+    /// The status that a request with this entry alone would have had.
     status: u16,
     code: Code,
     detail: String,
+    /// The fields at fault, where they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+}
+
+impl BatchProblem {
+    pub(super) fn of(error: &ApiError) -> Self {
+        let Outline { status, code, detail, errors, .. } = error.outline();
+        BatchProblem { status: status.as_u16(), code, detail, errors }
+    }
 }
 
 /// Store many items
@@ -183,11 +193,20 @@ fn store(state: &AppState, parsed: Vec<Parsed>) -> Result<BatchReply, ApiError> 
             None => stored.next().expect("one result an item. This is a bug.").map_err(ApiError::from),
         })
         .collect();
+    let results = settle(state, results)?;
+    Ok(BatchReply::new(ids.into_iter().zip(results)))
+}
+
+/// Counts the pictures that were refused. A batch whose entries all failed because the server is busy fails as a whole.
+pub(super) fn settle<T>(
+    state: &AppState,
+    results: Vec<Result<T, ApiError>>,
+) -> Result<Vec<Result<T, ApiError>>, ApiError> {
     if results.iter().all(|result| result.as_ref().is_err_and(ApiError::is_temporary)) {
         return Err(results.into_iter().find_map(Result::err).expect("a batch is not empty. This is a bug."));
     }
     results.iter().filter_map(|result| result.as_ref().err()).for_each(|error| state.count_rejected_picture(error));
-    Ok(BatchReply::new(ids.into_iter().zip(results)))
+    Ok(results)
 }
 
 impl BatchReply {
@@ -202,11 +221,7 @@ impl BatchResult {
     fn new(id: Option<String>, result: Result<ItemView, ApiError>) -> Self {
         match result {
             Ok(item) => BatchResult { id, item: Some(item.into()), error: None },
-            Err(error) => {
-                let told = error.outline();
-                let problem = BatchProblem { status: told.status.as_u16(), code: told.code, detail: told.detail };
-                BatchResult { id, item: None, error: Some(problem) }
-            }
+            Err(error) => BatchResult { id, item: None, error: Some(BatchProblem::of(&error)) },
         }
     }
 }

@@ -80,6 +80,16 @@ impl ApiError {
         ApiError::Invalid { pointer: Some(pointer.into()), detail: detail.into() }
     }
 
+    /// The same error, in a value that stands at `pointer` of the request.
+    pub(super) fn within(self, pointer: &str) -> Self {
+        match self {
+            ApiError::Invalid { pointer: inner, detail } => {
+                ApiError::Invalid { pointer: Some(format!("{pointer}{}", inner.unwrap_or_default())), detail }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn content_type(found: Option<&str>, accepted: &'static str) -> Self {
         ApiError::ContentType { found: found.map_or("missing".to_owned(), |found| format!("\"{found}\"")), accepted }
     }

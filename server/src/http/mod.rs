@@ -3,9 +3,10 @@
 //! | file | question |
 //! |---|---|
 //! | `routes` | Which path and method is whose? |
-//! | `items`, `batch`, `search`, `embed`, `health`, `models`, `robustness` | One family of routes each: wire types and handlers. |
+//! | `items`, `batch`, `list`, `search`, `search_batch`, `embed`, `embeddings`, `health`, `models`, `robustness` | One family of routes each: wire types and handlers. |
 //! | `openapi` | What does the API look like, for machines and at /docs? |
 //! | `upload` | How does a picture, and the JSON beside it, come out of a body? |
+//! | `filter` | How is a filter written? |
 //! | `thumbnail` | How does a stored picture get smaller? |
 //! | `error`, `problem` | Which status and code has a cause, and how is it written? |
 //! | `observe` | What happens around every request: id, metrics, log? |
@@ -13,9 +14,12 @@
 
 mod batch;
 mod embed;
+mod embeddings;
 mod error;
+mod filter;
 mod health;
 mod items;
+mod list;
 mod models;
 mod observe;
 mod openapi;
@@ -23,6 +27,7 @@ mod problem;
 mod robustness;
 mod routes;
 mod search;
+mod search_batch;
 mod server;
 mod state;
 mod thumbnail;

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::Problem;
-use super::{batch, embed, health, items, models, robustness, search};
+use super::{batch, embed, embeddings, health, items, list, models, robustness, search, search_batch};
 
 /// Where the document is served.
 const DOCUMENT: &str = "/openapi.json";
@@ -31,8 +31,13 @@ const DOCUMENT: &str = "/openapi.json";
         items::delete_item,
         items::get_image,
         batch::put_items,
+        list::list_items,
+        list::count_items,
+        list::delete_items,
         search::search,
+        search_batch::search_batch,
         embed::embed,
+        embeddings::embeddings,
         models::generations,
         models::models,
         robustness::latest,

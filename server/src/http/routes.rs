@@ -4,7 +4,7 @@ use actix_web::guard::{Any, Get, Head};
 use actix_web::{Resource, Route, web};
 
 use super::error::ApiError;
-use super::{batch, embed, health, items, models, openapi, robustness, search};
+use super::{batch, embed, embeddings, health, items, list, models, openapi, robustness, search, search_batch};
 use crate::ui;
 
 /// All routes.
@@ -16,9 +16,14 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
             .route(web::delete().to(items::delete_item)),
     )
     .service(resource("/v1/items/{id}/image", "GET, HEAD").route(read().to(items::get_image)))
+    .service(resource("/v1/items", "GET, HEAD").route(read().to(list::list_items)))
     .service(resource("/v1/items:batch", "POST").route(web::post().to(batch::put_items)))
+    .service(resource("/v1/items:count", "GET, HEAD").route(read().to(list::count_items)))
+    .service(resource("/v1/items:delete", "POST").route(web::post().to(list::delete_items)))
     .service(resource("/v1/search", "POST").route(web::post().to(search::search)))
+    .service(resource("/v1/search:batch", "POST").route(web::post().to(search_batch::search_batch)))
     .service(resource("/v1/embed", "POST").route(web::post().to(embed::embed)))
+    .service(resource("/v1/embeddings", "POST").route(web::post().to(embeddings::embeddings)))
     .service(resource("/v1/generations", "GET, HEAD").route(read().to(models::generations)))
     .service(resource("/v1/models", "GET, HEAD").route(read().to(models::models)))
     .service(resource("/v1/robustness", "GET, HEAD").route(read().to(robustness::latest)))

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
+use super::filter::{self, FilterRequest};
+use super::list::within;
 use super::openapi::PictureBytes;
 use super::problem::Problem;
 use super::state::AppState;
 use super::upload::{Fields, JsonPicture, Upload, one_picture};
 use crate::config::SearchLimits;
-use crate::service::{HitView, Metadata, Search, SearchBy, Stages};
+use crate::service::{HitView, Metadata, Search, SearchBy, SearchReply as Found, Stages};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -40,6 +42,8 @@ pub(super) struct SearchRequest {
     ef: Option<usize>,
     /// What each hit carries beside id and distance; `["metadata"]` if absent.
     include: Option<Vec<Include>>,
+    /// Only items that match are hits.
+    filter: Option<FilterRequest>,
 }
 
 /// A part of a hit that may be left out.
@@ -74,6 +78,12 @@ pub(super) struct SearchParameters {
     /// Candidates that the graph keeps while searching.
     #[param(minimum = 1)]
     ef: Option<usize>,
+    /// What each hit carries beside id and distance: `metadata`, `vector`, both with a comma between, or nothing.
+    #[param(default = "metadata", example = "metadata,vector")]
+    include: Option<String>,
+    /// A [filter](#/components/schemas/FilterRequest) as JSON, URL-encoded.
+    #[param(example = r#"{"must":[{"key":"label","match":"boot"}]}"#)]
+    filter: Option<String>,
 }
 
 /// A search with a picture, as a form.
@@ -111,8 +121,9 @@ pub(super) struct Hit {
 
 /// Search the gallery
 ///
-/// By a picture (raw body, form, or base64 in JSON), by an item (`id`), or by a vector. The stages of the work are timed in
-/// the header `Server-Timing`.
+/// By a picture (raw body, form, or base64 in JSON), by an item (`id`), or by a vector; among all items, or those that match
+/// a `filter`. A filter never loses hits: where the graph finds too few, or few items match, each of these is compared. The
+/// stages of the work are timed in the header `Server-Timing`.
 #[utoipa::path(
     post,
     path = "/v1/search",
@@ -144,32 +155,41 @@ pub(super) async fn search(
         .into_inner()
         .blocking(move |state| {
             let (pictures, mut fields) = upload.parse::<SearchRequest>()?;
-            fields.fill_in(&parameters);
+            fields.fill_in(parameters.into_inner())?;
             let search = fields.take_search(pictures, &state.config.search)?;
             Ok((state.service.search(&search)?, fields))
         })
         .await?;
-    let hits = found.hits.into_iter().map(|hit| Hit::new(hit, &fields)).collect();
-    let took_ms = started.elapsed().as_secs_f64() * 1000.0;
-    Ok(HttpResponse::Ok().insert_header((SERVER_TIMING, server_timing(&found.stages))).json(SearchReply {
-        generation: found.generation,
-        hits,
-        took_ms,
-    }))
+    let timing = server_timing(&found.stages);
+    Ok(HttpResponse::Ok().insert_header((SERVER_TIMING, timing)).json(SearchReply::new(found, &fields, started)))
+}
+
+impl SearchReply {
+    pub(super) fn new(found: Found, wanted: &SearchRequest, started: Instant) -> Self {
+        let hits = found.hits.into_iter().map(|hit| Hit::new(hit, wanted)).collect();
+        SearchReply { generation: found.generation, hits, took_ms: started.elapsed().as_secs_f64() * 1000.0 }
+    }
 }
 
 impl SearchRequest {
-    fn fill_in(&mut self, parameters: &SearchParameters) {
-        self.limit = self.limit.or(parameters.limit);
-        self.exact = self.exact.or(parameters.exact);
-        self.ef = self.ef.or(parameters.ef);
+    fn fill_in(&mut self, parameters: SearchParameters) -> Result<(), ApiError> {
+        let SearchParameters { limit, exact, ef, include, filter } = parameters;
+        self.limit = self.limit.or(limit);
+        self.exact = self.exact.or(exact);
+        self.ef = self.ef.or(ef);
+        // Checked even where the body counts.
+        let include = include.as_deref().map(Include::list).transpose()?;
+        self.include = self.include.take().or(include);
+        let filter = filter.as_deref().map(filter::from_parameter).transpose()?;
+        self.filter = self.filter.take().or(filter);
+        Ok(())
     }
 
     fn includes(&self, part: Include) -> bool {
         self.include.as_ref().map_or(part == Include::Metadata, |parts| parts.contains(&part))
     }
 
-    fn take_search(&mut self, pictures: Vec<Vec<u8>>, limits: &SearchLimits) -> Result<Search, ApiError> {
+    pub(super) fn take_search(&mut self, pictures: Vec<Vec<u8>>, limits: &SearchLimits) -> Result<Search, ApiError> {
         let by = match (pictures.is_empty(), self.id.take(), self.vector.take()) {
             (false, None, None) => SearchBy::Picture(one_picture(pictures)?),
             (true, Some(id), None) => SearchBy::Id(id),
@@ -182,15 +202,23 @@ impl SearchRequest {
         let limit = within("limit", self.limit.unwrap_or(limits.default_limit), limits.max_limit)?;
         let ef = self.ef.map(|ef| within("ef", ef, limits.max_ef)).transpose()?;
         let include_vector = self.includes(Include::Vector);
-        Ok(Search { by, limit, exact: self.exact.unwrap_or(false), ef, include_vector })
+        let filter = self.filter.take().map(|filter| filter.into_filter(limits)).transpose()?;
+        Ok(Search { by, limit, exact: self.exact.unwrap_or(false), ef, include_vector, filter })
     }
 }
 
-fn within(field: &str, value: usize, max: usize) -> Result<usize, ApiError> {
-    if (1..=max).contains(&value) {
-        return Ok(value);
+impl Include {
+    /// Parses the form of the query string.
+    fn list(parameter: &str) -> Result<Vec<Self>, ApiError> {
+        let part = |name: &str| match name {
+            "metadata" => Ok(Self::Metadata),
+            "vector" => Ok(Self::Vector),
+            other => {
+                Err(ApiError::invalid_at("/include", format!("include knows `metadata` and `vector`, not `{other}`")))
+            }
+        };
+        parameter.split(',').filter(|name| !name.is_empty()).map(part).collect()
     }
-    Err(ApiError::invalid_at(format!("/{field}"), format!("{field} must be between 1 and {max}, got {value}")))
 }
 
 impl Hit {

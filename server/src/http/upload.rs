@@ -132,6 +132,21 @@ pub(super) fn one_picture(mut pictures: Vec<Vec<u8>>) -> Result<Vec<u8>, ApiErro
     }
 }
 
+/// Reads a body of at most `max_bytes` that must be JSON.
+///
+/// # Errors
+/// If the content type is another, the body is too large, or it is not the JSON that is wanted.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    max_bytes: usize,
+) -> Result<T, ApiError> {
+    match media_type(request).as_deref() {
+        Some("application/json") => parse_json(&read_body(request, payload, max_bytes).await?),
+        found => Err(ApiError::content_type(found, "application/json")),
+    }
+}
+
 /// Parses JSON; what is wrong is told with a pointer to its place.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -143,7 +158,7 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
     Ok(value)
 }
 
-fn json_pointer(path: &serde_path_to_error::Path) -> String {
+pub(super) fn json_pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
 
     path.iter().fold(String::new(), |pointer, segment| match segment {

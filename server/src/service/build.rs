@@ -70,7 +70,8 @@ impl Builder<'_> {
         metrics.model_info.with_label_values(&labels.map(String::as_str)).set(1);
         measure(index.as_ref(), metrics);
         let (directory, metrics) = (Arc::clone(self.directory), Arc::clone(metrics));
-        Ok(Generation { id, embedder, manifest, index, model, directory, batcher, keeper, metrics })
+        let scan_share = self.config.search.scan_share;
+        Ok(Generation { id, embedder, manifest, index, model, directory, batcher, keeper, scan_share, metrics })
     }
 
     /// Lists every item and indexes those whose vector is known; returns the others.

@@ -103,6 +103,17 @@ impl Catalog {
         row.map(|row| ItemRow::from_json(id, row.value())).transpose()
     }
 
+    /// The items with these ids, as they are at one moment; none where there is no such item.
+    pub(super) fn items(&self, ids: &[String]) -> Result<Vec<Option<ItemRow>>, CatalogError> {
+        let reading = self.database.begin_read().map_err(failed)?;
+        let items = reading.open_table(ITEMS).map_err(failed)?;
+        let row = |id: &String| {
+            let row = items.get(id.as_str()).map_err(failed)?;
+            row.map(|row| ItemRow::from_json(id, row.value())).transpose()
+        };
+        ids.iter().map(row).collect()
+    }
+
     /// Calls `visit` with every item, by id.
     pub(super) fn for_each_item<E: From<CatalogError>>(
         &self,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use holdfast_index::{Hit, ItemId, SearchOptions, VectorIndex};
+use holdfast_index::{ItemId, VectorIndex};
 use holdfast_model::checkpoint::Manifest;
 use holdfast_model::{Embedder, EmbeddingNet};
 use rand::RngCore;
@@ -14,11 +14,9 @@ use super::batcher::Batcher;
 use super::catalog::Change;
 use super::digest::Digest;
 use super::directory::{Directory, Listing};
-use super::error::{Fault, ServiceError};
+use super::error::Fault;
 use super::keeper::{Keeper, measure};
-use super::prepare::Prepared;
-use super::view::{HitView, Search, Stages};
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::Metrics;
 
 /// A net, the index of all items under it, and the threads that work for both.
 pub struct Generation {
@@ -34,6 +32,8 @@ pub struct Generation {
     pub(super) directory: Arc<Directory>,
     pub(super) batcher: Batcher,
     pub(super) keeper: Keeper,
+    /// Up to this share of all items, those that match a filter are compared one by one.
+    pub(super) scan_share: f64,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -70,28 +70,9 @@ impl Generation {
         snapshot
     }
 
-    /// The unit vector of a prepared picture, with the stages it took.
-    pub(super) fn embed(&self, prepared: Prepared) -> Result<(Vec<f32>, Stages), ServiceError> {
-        let mut stages = Stages::default();
-        stages.push(Stage::Decode, prepared.decode);
-        stages.push(Stage::Preprocess, prepared.preprocess);
-        let embedding = self.batcher.submit(prepared.pixels)?.wait()?;
-        stages.push(Stage::Queue, embedding.queued);
-        stages.push(Stage::Embed, embedding.embedded);
-        self.check_embedding(&embedding.vector)?;
-        Ok((embedding.vector, stages))
-    }
-
     /// Refuses what the net should not have given: NaN above all.
     pub(super) fn check_embedding(&self, vector: &[f32]) -> Result<(), Fault> {
         self.index.check(vector).map_err(Fault::Embedded)
-    }
-
-    /// The nearest items to a unit vector.
-    pub(super) fn nearest(&self, query: &[f32], search: &Search) -> Result<Vec<HitView>, ServiceError> {
-        let options = SearchOptions { exact: search.exact, ef: search.ef, filter: None };
-        let hits = self.index.search(query, search.limit, &options).map_err(|error| ServiceError::refused(&error))?;
-        Ok(hits.into_iter().filter_map(|hit| self.view(hit, search.include_vector)).collect())
     }
 
     /// Brings a committed change to searches.
@@ -102,12 +83,15 @@ impl Generation {
                 self.directory.insert(number, Listing { id: new.id, metadata: new.metadata });
                 self.index.upsert(number, &new.vector).map_err(Fault::Embedded)
             }
-            Change::Delete(_) => {
-                let removed = self.index.remove(number);
-                self.directory.remove(number);
-                removed.map(drop).map_err(Fault::Embedded)
-            }
+            Change::Delete(_) | Change::DeleteMany { .. } => self.remove(number),
         }
+    }
+
+    /// Takes a deleted item out of searches.
+    pub(super) fn remove(&self, number: ItemId) -> Result<(), Fault> {
+        let removed = self.index.remove(number);
+        self.directory.remove(number);
+        removed.map(drop).map_err(Fault::Embedded)
     }
 
     /// Tells the threads and gauges of this generation that changes were applied.
@@ -120,18 +104,6 @@ impl Generation {
     pub(super) fn stop(&self) {
         self.batcher.stop();
         self.keeper.stop();
-    }
-
-    fn view(&self, hit: Hit, include_vector: bool) -> Option<HitView> {
-        // An item that was deleted since the index found it is no hit.
-        let listing = self.directory.get(hit.id)?;
-        Some(HitView {
-            id: listing.id.clone(),
-            distance: hit.distance,
-            score: 1.0 - hit.distance * hit.distance / 2.0,
-            metadata: listing.metadata.clone(),
-            vector: if include_vector { self.index.vector(hit.id) } else { None },
-        })
     }
 }
 

@@ -108,6 +108,10 @@ mod tests {
             Ok(Vec::new())
         }
 
+        fn nearest_among(&self, _: &[f32], _: usize, _: &[ItemId]) -> Result<Vec<Hit>> {
+            Ok(Vec::new())
+        }
+
         fn check(&self, _: &[f32]) -> Result<()> {
             Ok(())
         }

@@ -3,6 +3,7 @@
 //! | module | question |
 //! |---|---|
 //! | `view`, `metadata` | What do callers give and get? |
+//! | `filter` | Which items match conditions on their metadata? |
 //! | `error` | What can go wrong, and who can do something about it? |
 //! | `catalog` | Which items are there? The durable truth. |
 //! | `pictures`, `digest` | Where are the picture files? |
@@ -10,19 +11,23 @@
 //! | `generation`, `build` | Which net and which index belong together, and how do they come to be? |
 //! | `rules` | Which ids and vectors are legal? |
 //! | `prepare`, `batcher` | How does a picture become a vector? |
-//! | `directory` | Whose number is this? |
+//! | `search`, `browse` | How are items found, by nearness or by a filter? |
+//! | `directory` | Whose number is this, and which numbers match a filter? |
 //! | `keeper` | Who tidies the index? |
+//! | `recall` | How much of the exact answer do searches find? |
 //! | `monitor`, `replay`, `canary` | How does the live generation hold up under attack? |
 //!
 //! A write goes: decode → embed → picture on disk → commit → index → answer. A search goes: decode → embed → index → names.
 
 mod batcher;
+mod browse;
 mod build;
 pub mod canary;
 mod catalog;
 mod digest;
 mod directory;
 mod error;
+pub mod filter;
 mod generation;
 mod keeper;
 mod metadata;
@@ -30,18 +35,19 @@ pub mod monitor;
 mod pictures;
 mod prepare;
 mod put;
+mod recall;
 pub mod replay;
 mod rules;
+mod search;
 mod view;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use holdfast_index::ItemId;
 use holdfast_model::pixels::DecodeLimits;
 use rayon::prelude::*;
 
@@ -50,7 +56,9 @@ pub use error::{Fault, OpenError, ServiceError};
 pub use generation::{EmbeddingSnapshot, Generation};
 pub use metadata::{Metadata, MetadataValue};
 pub use pictures::PicturesError;
-pub use view::{Embedded, HitView, ItemView, NewItem, Readiness, Search, SearchBy, SearchReply, Stages, StoredPicture};
+pub use view::{
+    Embedded, HitView, ItemView, NewItem, Page, Place, Readiness, Search, SearchBy, SearchReply, Stages, StoredPicture,
+};
 
 use batcher::Ticket;
 use build::Builder;
@@ -58,12 +66,13 @@ use catalog::{Catalog, Change, ItemRow, Outcome};
 use directory::Directory;
 use pictures::Pictures;
 use prepare::prepare;
+use recall::Recall;
 use replay::Replay;
-use rules::{check_id, normalised};
+use rules::check_id;
 use writer::Writer;
 
 use crate::config::{MonitorConfig, ServeConfig};
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::Metrics;
 
 /// The gallery and the searches in it. Shared by all threads; stops its own when dropped.
 pub struct Service {
@@ -72,6 +81,7 @@ pub struct Service {
     generation: ArcSwap<Generation>,
     writer: Writer,
     replay: Arc<Replay>,
+    recall: Recall,
     metrics: Arc<Metrics>,
     limits: DecodeLimits,
     max_batch: usize,
@@ -103,6 +113,7 @@ impl Service {
             generation: ArcSwap::from_pointee(generation),
             writer,
             replay: Arc::new(new_replay(&config.monitor)),
+            recall: Recall::start(config.search.recall_sample, Arc::clone(&metrics))?,
             metrics,
             limits: config.pictures,
             max_batch: config.embed.max_batch,
@@ -157,32 +168,8 @@ impl Service {
         match receipt.wait()? {
             Outcome::Deleted { .. } => Ok(()),
             Outcome::Missing => Err(ServiceError::not_found(id)),
-            Outcome::Stored(_) => Err(Fault::WrongOutcome.into()),
+            Outcome::Stored(_) | Outcome::DeletedMany(_) => Err(Fault::WrongOutcome.into()),
         }
-    }
-
-    /// The nearest items to a picture, an item or a vector.
-    ///
-    /// # Errors
-    /// If the picture cannot be read, there is no such item, the vector has the wrong dimension, is zero or not finite, the
-    /// limit is 0, or too many pictures wait.
-    pub fn search(&self, search: &Search) -> Result<SearchReply, ServiceError> {
-        let generation = self.generation();
-        let (query, mut stages) = match &search.by {
-            SearchBy::Picture(bytes) => {
-                let prepared = prepare(bytes, generation.manifest.input, &self.limits, &self.metrics)?;
-                self.replay.offer(&prepared.pixels);
-                generation.embed(prepared)?
-            }
-            SearchBy::Id(id) => (self.vector_of(id, &generation)?, Stages::default()),
-            SearchBy::Vector(vector) => (normalised(vector)?, Stages::default()),
-        };
-        let started = Instant::now();
-        let hits = generation.nearest(&query, search)?;
-        let elapsed = started.elapsed();
-        self.metrics.observe_stage(Stage::Search, elapsed);
-        stages.push(Stage::Search, elapsed);
-        Ok(SearchReply { generation: generation.id.clone(), hits, stages })
     }
 
     /// Pictures as unit vectors; nothing is stored.
@@ -223,6 +210,7 @@ impl Service {
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.writer.stop();
+        self.recall.stop();
         self.generation().stop();
     }
 
@@ -244,13 +232,6 @@ impl Service {
     fn row(&self, id: &str) -> Result<ItemRow, ServiceError> {
         check_id(id)?;
         self.catalog.item(id)?.ok_or_else(|| ServiceError::not_found(id))
-    }
-
-    fn vector_of(&self, id: &str, generation: &Generation) -> Result<Vec<f32>, ServiceError> {
-        let number = ItemId(self.row(id)?.number);
-        generation.index.vector(number).ok_or_else(|| ServiceError::Conflict {
-            detail: format!("item \"{id}\" has no vector under the current net; store it again"),
-        })
     }
 }
 

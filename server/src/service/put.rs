@@ -96,7 +96,7 @@ impl Committing<'_> {
     fn wait(self) -> Result<ItemView, ServiceError> {
         match self.receipt.wait()? {
             Outcome::Stored(row) => Ok(row.into_view(self.id)),
-            Outcome::Deleted { .. } | Outcome::Missing => Err(Fault::WrongOutcome.into()),
+            Outcome::Deleted { .. } | Outcome::DeletedMany(_) | Outcome::Missing => Err(Fault::WrongOutcome.into()),
         }
     }
 }

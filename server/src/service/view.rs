@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::filter::Filter;
 use super::metadata::Metadata;
 use crate::metrics::Stage;
 
@@ -63,6 +64,8 @@ pub struct Search {
     pub ef: Option<usize>,
     /// Whether hits carry their vectors.
     pub include_vector: bool,
+    /// Only items that match are hits.
+    pub filter: Option<Filter>,
 }
 
 /// What a search starts from.
@@ -123,6 +126,31 @@ impl Stages {
 
     pub(super) fn push(&mut self, stage: Stage, duration: Duration) {
         self.0.push((stage, duration));
+    }
+}
+
+/// Some items, in the order in which they were first stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items; fewer than asked for at the end, or where items changed while the page was read.
+    pub items: Vec<ItemView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Place>,
+}
+
+/// A place between items in the order in which they were first stored. Writes do not move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub(super) u64);
+
+impl Place {
+    /// As a number, to be given back to [`from_number`](Self::from_number).
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The place with this number; every number is a place.
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
     }
 }
 

@@ -160,6 +160,10 @@ impl Worker {
 fn apply(((change, outcome), client): ((Change, Outcome), Client)) -> (Client, Result<Outcome, Fault>) {
     let number = match &outcome {
         Outcome::Stored(ItemRow { number, .. }) | Outcome::Deleted { number } => *number,
+        Outcome::DeletedMany(numbers) => {
+            let applied = numbers.iter().flatten().try_for_each(|&number| client.generation.remove(ItemId(number)));
+            return (client, applied.map(|()| outcome));
+        }
         Outcome::Missing => return (client, Ok(outcome)),
     };
     let applied = client.generation.apply(ItemId(number), change);

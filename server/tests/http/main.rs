@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
 mod command;
+mod filters;
 mod import;
 mod items;
 mod operation;

@@ -8,11 +8,16 @@ use ureq::http::Method;
 use crate::support::{Server, png};
 
 /// Every route of this version.
-const ROUTES: [(&str, &str); 18] = [
+const ROUTES: [(&str, &str); 23] = [
     ("put", "/v1/items/{id}"),
     ("get", "/v1/items/{id}"),
     ("delete", "/v1/items/{id}"),
     ("get", "/v1/items/{id}/image"),
+    ("get", "/v1/items"),
+    ("get", "/v1/items:count"),
+    ("post", "/v1/items:delete"),
+    ("post", "/v1/search:batch"),
+    ("post", "/v1/embeddings"),
     ("post", "/v1/items:batch"),
     ("post", "/v1/search"),
     ("post", "/v1/embed"),

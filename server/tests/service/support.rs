@@ -127,7 +127,7 @@ pub fn item(id: &str, seed: u64) -> NewItem {
 
 /// A search for the ten nearest.
 pub fn search(by: SearchBy) -> Search {
-    Search { by, limit: 10, exact: false, ef: None, include_vector: false }
+    Search { by, limit: 10, exact: false, ef: None, include_vector: false, filter: None }
 }
 
 /// A search for the ten nearest to a picture.

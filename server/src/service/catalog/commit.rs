@@ -8,6 +8,7 @@ use redb::{Durability, ReadableTable, Table, WriteTransaction};
 use super::row::vector_to_bytes;
 use super::{COUNTERS, Catalog, CatalogError, EMBEDDINGS, ITEMS, ItemRow, PICTURES, PictureRow, failed};
 use crate::service::digest::Digest;
+use crate::service::filter::Filter;
 use crate::service::metadata::Metadata;
 
 /// One change.
@@ -16,6 +17,8 @@ pub(in crate::service) enum Change {
     Put(NewRow),
     /// Delete the item with this id.
     Delete(String),
+    /// Delete the items with these ids, and keep those that do not match the filter.
+    DeleteMany { ids: Vec<String>, only: Option<Filter> },
 }
 
 /// An item to store.
@@ -36,6 +39,8 @@ pub(in crate::service) enum Outcome {
     },
     /// There was nothing to delete.
     Missing,
+    /// The number of each item that was deleted, in the order of the ids.
+    DeletedMany(Vec<Option<u64>>),
 }
 
 /// What became of a group of changes.
@@ -99,7 +104,14 @@ impl<'t> Tables<'t> {
     fn apply(mut self, changes: &[Change]) -> Result<Committed, CatalogError> {
         let outcome = |change: &Change| match change {
             Change::Put(new) => self.put(new),
-            Change::Delete(id) => self.delete(id),
+            Change::Delete(id) => self.delete(id, None).map(|number| match number {
+                Some(number) => Outcome::Deleted { number },
+                None => Outcome::Missing,
+            }),
+            Change::DeleteMany { ids, only } => {
+                let numbers = ids.iter().map(|id| self.delete(id, only.as_ref()));
+                numbers.collect::<Result<_, _>>().map(Outcome::DeletedMany)
+            }
         };
         let outcomes = changes.iter().map(outcome).collect::<Result<_, _>>()?;
         Ok(Committed { outcomes, unused: self.unused })
@@ -123,11 +135,15 @@ impl<'t> Tables<'t> {
         Ok(Outcome::Stored(row))
     }
 
-    fn delete(&mut self, id: &str) -> Result<Outcome, CatalogError> {
-        let Some(old) = self.item(id)? else { return Ok(Outcome::Missing) };
+    /// Deletes an item that is there and matches; returns its number.
+    fn delete(&mut self, id: &str, only: Option<&Filter>) -> Result<Option<u64>, CatalogError> {
+        let Some(old) = self.item(id)? else { return Ok(None) };
+        if only.is_some_and(|filter| !filter.matches(&old.metadata)) {
+            return Ok(None);
+        }
         self.items.remove(id).map_err(failed)?;
         self.let_go(&old.picture.sha256)?;
-        Ok(Outcome::Deleted { number: old.number })
+        Ok(Some(old.number))
     }
 
     fn item(&self, id: &str) -> Result<Option<ItemRow>, CatalogError> {

@@ -44,7 +44,7 @@ impl Subject {
     /// Searches the live index by an embedding, on the path of every user's query, and compares the first hit's label.
     pub fn first_hit_is(&self, embedding: &[f32], label: &str) -> Result<bool, WindowError> {
         let by = SearchBy::Vector(embedding.to_vec());
-        let search = Search { by, limit: 1, exact: false, ef: None, include_vector: false };
+        let search = Search { by, limit: 1, exact: false, ef: None, include_vector: false, filter: None };
         let hits = self.generation.nearest(embedding, &search)?;
         Ok(hits.first().is_some_and(|hit| hit.metadata.label() == Some(label)))
     }
