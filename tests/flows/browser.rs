@@ -1,10 +1,15 @@
 //! A browser opens the page, as a user does. Runs where Chromium is installed, and says so where it is not.
 
-use std::path::PathBuf;
+mod access;
+mod appearance;
+mod gallery;
+mod keyboard;
+mod search;
+
 use std::time::Duration;
 
 use holdfast_tests::browser::{Page, chromium};
-use holdfast_tests::pictures::{png, write_folder};
+use holdfast_tests::pictures::write_folder;
 use holdfast_tests::server::Server;
 use holdfast_tests::world::World;
 use serde_json::json;
@@ -20,81 +25,99 @@ queries = 12
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server with a gallery, and its page; nothing where there is no browser.
-fn page_of_a_shop() -> Option<(World, Server, Page)> {
-    let Some(chromium) = chromium() else {
-        eprintln!("skipped: no chromium or google-chrome is installed, so the page was not opened");
-        return None;
-    };
-    let world = World::new(MONITOR);
-    write_folder(&world.path("shop"), 0..18);
-    write_folder(&world.path("canary"), 100..102);
-    let server = world.serve();
-    world.import("shop", &server);
-    let mut page = Page::open(&chromium, &server.url("/"));
-    page.wait_until("document.readyState === 'complete'", PATIENCE);
-    Some((world, server, page))
+/// A server with a gallery, and its page.
+struct Shop {
+    page: Page,
+    server: Server,
+    world: World,
 }
 
-/// Keeps what the browser shows in `target/screenshots/`, to be looked at.
-fn keep_screenshot(page: &mut Page, name: &str) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(name), page.screenshot()).unwrap();
-}
+impl Shop {
+    /// 108 pictures of six classes, and nothing else going on; nothing where there is no browser.
+    fn open() -> Option<Self> {
+        Self::open_with("[monitor]\nenabled = false\n")
+    }
 
-#[test]
-fn an_uploaded_picture_shows_its_nearest_ones_and_the_robustness_panel_fills() {
-    let Some((world, _server, mut page)) = page_of_a_shop() else { return };
-    std::fs::write(world.path("query.png"), png("plum", 3)).unwrap();
+    /// The same on a server that attacks itself.
+    fn open_watched() -> Option<Self> {
+        Self::open_with(MONITOR)
+    }
 
-    page.choose_file("#picture", &world.path("query.png"));
+    fn open_with(config: &str) -> Option<Self> {
+        let Some(chromium) = chromium() else {
+            eprintln!("skipped: no chromium or google-chrome is installed, so the page was not opened");
+            return None;
+        };
+        let world = World::new(config);
+        write_folder(&world.path("shop"), 0..18);
+        write_folder(&world.path("canary"), 100..102);
+        let server = world.serve();
+        world.import("shop", &server);
+        let page = Page::open(&chromium, &server.url("/"));
+        let mut shop = Shop { page, server, world };
+        shop.wait("document.readyState === 'complete'");
+        Some(shop)
+    }
 
-    page.wait_until("document.querySelectorAll('#hits .hit').length === 20", PATIENCE);
-    assert_eq!(page.value("document.querySelector('#hits .hit-id').textContent"), "plum.3");
-    page.wait_until("document.querySelectorAll('#robustness-body > .scores .score').length === 5", PATIENCE);
-    page.wait_until("document.querySelector('#hits img').naturalWidth > 0", PATIENCE);
-    assert_eq!(page.value("document.querySelector('#facts').textContent.includes('108')"), json!(true));
-    page.wait_until("document.querySelector('#state').dataset.state === 'idle'", PATIENCE);
-    keep_screenshot(&mut page, "search.png");
-}
+    fn wait(&mut self, expression: &str) {
+        self.page.wait_until(expression, PATIENCE);
+    }
 
-#[test]
-fn choosing_a_hit_searches_from_there() {
-    let Some((world, _server, mut page)) = page_of_a_shop() else { return };
-    std::fs::write(world.path("query.png"), png("leek", 3)).unwrap();
-    page.choose_file("#picture", &world.path("query.png"));
-    page.wait_until("document.querySelectorAll('#hits .hit').length === 20", PATIENCE);
+    /// The text of the first element that `selector` finds.
+    fn text(&mut self, selector: &str) -> String {
+        let found = self.page.value(&format!("document.querySelector({})?.textContent ?? ''", json!(selector)));
+        found.as_str().unwrap().to_owned()
+    }
 
-    let second = page.value("document.querySelectorAll('#hits .hit-id')[1].textContent");
-    page.value("document.querySelectorAll('#hits .hit')[1].click()");
+    /// Clicks on the first element that `selector` finds.
+    fn click(&mut self, selector: &str) {
+        self.page.value(&format!("document.querySelector({}).click()", json!(selector)));
+    }
 
-    let first_is_second = format!("document.querySelector('#hits .hit-id').textContent === {second}");
-    page.wait_until(&first_is_second, PATIENCE);
-}
+    /// Clicks on the button with these words.
+    fn click_on(&mut self, words: &str) {
+        let find = format!(
+            "[...document.querySelectorAll('button')].filter((b) => b.textContent === {}).at(-1)",
+            json!(words)
+        );
+        self.page.value(&format!("{find}.click()"));
+    }
 
-#[test]
-fn a_file_that_is_no_picture_is_answered_in_words() {
-    let Some((world, _server, mut page)) = page_of_a_shop() else { return };
-    std::fs::write(world.path("list.txt"), "apples and <b>plums</b>").unwrap();
+    /// Opens a page by its link.
+    fn go(&mut self, name: &str) {
+        self.click(&format!("#to-{name}"));
+        self.wait(&format!("document.querySelector('#main').dataset.current === '{name}'"));
+    }
 
-    page.choose_file("#picture", &world.path("list.txt"));
+    /// Writes into a field as a user does, who leaves it afterwards.
+    fn fill(&mut self, selector: &str, value: &str) {
+        self.page.value(&format!(
+            "(() => {{ const field = document.querySelector({}); field.value = {}; \
+             for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {{ bubbles: true }})); }})()",
+            json!(selector),
+            json!(value)
+        ));
+    }
 
-    page.wait_until("!document.querySelector('#notice').hidden", PATIENCE);
-    assert_ne!(page.value("document.querySelector('#notice').textContent"), "");
-    keep_screenshot(&mut page, "refused.png");
-}
+    /// Adds the condition that a key has a value.
+    fn filter(&mut self, key: &str, value: &str) {
+        self.click("#filter-add");
+        self.fill("#filter-form [name=key]", key);
+        self.fill("#filter-form [name=value]", value);
+        self.page.value("document.querySelector('#filter-form').requestSubmit()");
+    }
 
-#[test]
-fn names_from_the_gallery_never_become_markup() {
-    let Some((world, server, mut page)) = page_of_a_shop() else { return };
-    let label = "<img src=x onerror=\"document.title='broken in'\">";
-    server.put_labelled("odd", label, &png("coal", 40));
-    std::fs::write(world.path("query.png"), png("coal", 40)).unwrap();
+    /// Searches by a picture file and waits for this many hits.
+    fn search(&mut self, picture: &[u8], hits: usize) {
+        let file = self.world.path("query.png");
+        std::fs::write(&file, picture).unwrap();
+        self.page.choose_file("#picture", &file);
+        self.wait(&format!("document.querySelectorAll('#hits .card').length === {hits}"));
+    }
 
-    page.choose_file("#picture", &world.path("query.png"));
-    page.wait_until("document.querySelector('#hits .hit-id')?.textContent === 'odd'", PATIENCE);
-
-    assert_eq!(page.value("document.querySelector('#hits .hit-label').textContent"), label);
-    assert_eq!(page.value("document.title"), "Holdfast");
+    #[track_caller]
+    fn assert_no_complaints(&mut self) {
+        let complaints = self.page.complaints();
+        assert!(complaints.is_empty(), "{complaints:?}");
+    }
 }

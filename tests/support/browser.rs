@@ -1,4 +1,4 @@
-//! Chromium without a window, driven over its DevTools protocol: the four commands that these tests need.
+//! Chromium without a window, driven over its DevTools protocol: the few commands that these tests need.
 //!
 //! Source: <https://chromedevtools.github.io/devtools-protocol/>
 
@@ -44,6 +44,18 @@ pub struct Page {
     _profile: TempDir,
     socket: WebSocket<TcpStream>,
     commands: u64,
+    complaints: Vec<String>,
+}
+
+/// How a page is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// In CSS pixels.
+    pub width: u32,
+    /// In CSS pixels.
+    pub height: u32,
+    /// Whether the user prefers dark colours.
+    pub dark: bool,
 }
 
 impl Page {
@@ -58,10 +70,89 @@ impl Page {
         let mut browser = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the browser can be run");
         let port = debugging_port(&mut browser);
         let socket = connect(port);
-        let mut page = Self { browser, _profile: profile, socket, commands: 0 };
-        page.command("Page.enable", &json!({}));
-        page.command("Page.navigate", &json!({ "url": address }));
+        let mut page = Self { browser, _profile: profile, socket, commands: 0, complaints: Vec::new() };
+        for domain in ["Page", "Runtime", "Log"] {
+            page.command(&format!("{domain}.enable"), &json!({}));
+        }
+        page.go_to(address);
         page
+    }
+
+    /// Opens another address.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn go_to(&mut self, address: &str) {
+        self.command("Page.navigate", &json!({ "url": address }));
+    }
+
+    /// Runs a script in every page that is opened from now on, before the page's own.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn run_first(&mut self, script: &str) {
+        self.command("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
+    /// Shows the page on another screen.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn show_on(&mut self, screen: Screen) {
+        let Screen { width, height, dark } = screen;
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.command("Emulation.setDeviceMetricsOverride", &size);
+        let scheme = if dark { "dark" } else { "light" };
+        let preferences = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": preferences }));
+    }
+
+    /// Presses and releases a key: `Tab`, `Enter`, `Escape`, or a space.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn press(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            _ => (32, " "),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code, "text": text });
+            self.command("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Writes text where the focus is.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn write(&mut self, text: &str) {
+        self.command("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Names and roles of what a screen reader finds: `(role, name)`.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub fn accessible_names(&mut self) -> Vec<(String, String)> {
+        let tree = self.command("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().expect("the tree is a list of nodes");
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
+        let heard = nodes.iter().filter(|node| node["ignored"] == json!(false));
+        heard.map(|node| (text(&node["role"]), text(&node["name"]))).collect()
+    }
+
+    /// What the browser's console complained of so far: exceptions, errors, breaches of the content security policy. That
+    /// something asked for is not there is no complaint.
+    pub fn complaints(&mut self) -> &[String] {
+        // Events wait in the socket until a command reads past them.
+        self.value("0");
+        &self.complaints
     }
 
     /// The value of a JavaScript expression; promises are awaited.
@@ -114,11 +205,26 @@ impl Page {
             let message = self.socket.read().expect("the browser answers");
             let Ok(text) = message.to_text() else { continue };
             let answer: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+            self.complaints.extend(complaint(&answer));
             if answer["id"] == json!(self.commands) {
                 assert!(answer.get("error").is_none(), "{method} failed: {answer}");
                 return answer["result"].clone();
             }
         }
+    }
+}
+
+/// The words of an event that is a complaint.
+fn complaint(event: &Value) -> Option<String> {
+    let parameters = &event["params"];
+    match event["method"].as_str()? {
+        "Runtime.exceptionThrown" => Some(parameters["exceptionDetails"].to_string()),
+        "Runtime.consoleAPICalled" if parameters["type"] == "error" => Some(parameters["args"].to_string()),
+        "Log.entryAdded" if parameters["entry"]["level"] == "error" => {
+            let text = parameters["entry"]["text"].as_str().unwrap_or_default();
+            (!text.contains("status of 404")).then(|| text.to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -20,7 +20,7 @@ function fill(node, attributes, children) {
     else if (name.startsWith("--")) node.style.setProperty(name, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -38,7 +38,7 @@ export const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(
 
 /** A duration in words a person would use. */
 export function duration(seconds) {
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${decimal(seconds * 1000, seconds < 0.01 ? 1 : 0)} ms`;
   if (seconds < 90) return `${decimal(seconds, seconds < 10 ? 1 : 0)} s`;
   return `${Math.round(seconds / 60)} min`;
 }
@@ -51,6 +51,16 @@ export function ago(time, now = Date.now()) {
   if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
   return `${Math.round(seconds / 3600)} h ago`;
 }
+
+/** A number of bytes in a unit that people read. */
+export function bytes(number) {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const step = number > 0 ? Math.min(units.length - 1, Math.floor(Math.log2(number) / 10)) : 0;
+  return `${decimal(number / 1024 ** step, step === 0 ? 0 : 1)} ${units[step]}`;
+}
+
+/** A time stamp in the reader's own time zone. */
+export const time = (stamp) => new Date(stamp).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** A small line of values over time; the newest is marked by a dot. */
 export function sparkline(values, { low = 0, high = 100, width = 96, height = 24, title }) {

@@ -1,5 +1,6 @@
 // The robustness panel: what the monitor measured on the live model, as bars, numbers and their history.
 
+import { sendForJson } from "./api.js";
 import { CHECKS, OUTCOMES, STATES, strength } from "./attacks.js";
 import { ago, byId, count, decimal, duration, element, sentence, sparkline } from "./elements.js";
 
@@ -13,8 +14,9 @@ export async function refresh() {
     const view = await get("/v1/robustness");
     await remember(view);
     draw(view);
-  } catch {
-    showState("offline", "No connection", "The server does not answer. Trying again.");
+  } catch (problem) {
+    if (problem.status === 401 || problem.status === 403) showState("off", "Not shown", "This needs an API key that may read.");
+    else showState("offline", "No connection", "The server does not answer. Trying again.");
   }
 }
 
@@ -27,16 +29,10 @@ async function remember({ newest_complete: newest, latest }) {
   history = windows.slice(-KEPT);
 }
 
-async function get(path) {
-  const response = await fetch(path, { headers: { Accept: "application/json" } });
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return response.json();
-}
+const get = (path) => sendForJson(path, { quiet: true });
 
 function draw(view) {
   showState(view.state, STATES[view.state] ?? view.state, view.detail ? sentence(view.detail) : lead(view));
-  byId("facts").replaceChildren(...facts(view.serving));
-  byId("empty-gallery").hidden = view.serving.items > 0;
   const focused = document.activeElement?.id;
   byId("robustness-body").replaceChildren(...body(view));
   if (focused) byId(focused)?.focus();
@@ -52,13 +48,6 @@ function lead({ state, settings }) {
   if (state === "off") return "The monitor is turned off in the configuration, so nothing is known about how the live model holds up.";
   const visible = Math.round(settings.epsilon * 255);
   return `Query pictures are changed by at most ${visible} of 255 brightness levels per pixel to mislead the live model. Higher is better.`;
-}
-
-function facts(serving) {
-  const entries = [["Items", count(serving.items)], ["Net", serving.backbone], ["Defense", serving.defense]];
-  const promised = serving.metrics?.recall_at_1;
-  if (Number.isFinite(promised)) entries.push(["R@1 at training", `${decimal(promised)} %`]);
-  return entries.filter(([, value]) => value).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
 }
 
 function body(view) {
