@@ -1,33 +1,41 @@
-//! `holdfast import`: a folder of class folders into the catalog of a running server, over its public API.
+//! `holdfast import`: a folder of pictures, or lines of NDJSON, into the catalog of a running server, over its public API.
+//!
+//! There is no state file: each picture's checksum and metadata are compared with what the server has, so that an import
+//! that was interrupted, or is repeated, sends only what is missing or different.
 
-mod client;
+mod entry;
 mod folder;
+mod lines;
+mod send;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
-use client::Client;
-pub use client::Rejected;
-use folder::Picture;
+use crate::client::Client;
+use entry::Entry;
+use send::{Outcome, Sender};
 
 /// The most bytes of pictures in one request; the server takes 128 MiB by default, and base64 adds a third.
 const BATCH_BYTES: u64 = 24 << 20;
 
-/// What to import, where to, and how fast.
+/// What to import, and how fast.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
-    /// Holds `class/picture` files.
-    pub folder: PathBuf,
-    /// Address of the server, such as `http://127.0.0.1:8080`.
-    pub url: String,
+    /// A folder, `class/picture` or pictures alone; or a file of NDJSON.
+    pub source: PathBuf,
     /// Requests at once.
     pub concurrency: usize,
     /// Most pictures in a request.
     pub batch: usize,
+    /// Where rejected pictures are written, one JSON object a line, as they occur.
+    pub report: Option<PathBuf>,
 }
 
 /// How an import ended.
@@ -35,121 +43,195 @@ pub struct ImportOptions {
 pub struct ImportReport {
     /// Pictures found.
     pub found: usize,
-    /// Those that were not stored, sorted by path.
+    /// Those that the server had already, with the same metadata.
+    pub unchanged: usize,
+    /// Those that were not stored, sorted by place.
     pub rejected: Vec<Rejected>,
 }
 
+/// A picture that was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Rejected {
+    /// The file, or the line as `file:number`.
+    pub source: String,
+    /// The id under which it would have been stored, if that is known.
+    pub id: Option<String>,
+    /// The server's code for the problem; null where the picture did not come so far.
+    pub code: Option<String>,
+    /// Why, in the words of the server or of the system.
+    pub detail: String,
+}
+
 impl ImportReport {
-    /// Pictures that are durable and searchable now.
+    /// Pictures that were sent, and are durable and searchable now.
     pub fn stored(&self) -> usize {
-        self.found - self.rejected.len()
+        self.found - self.unchanged - self.rejected.len()
     }
 }
 
-/// Stores all pictures of a folder; `progress` is told how many are done and how many there are.
+#[derive(Deserialize)]
+struct Health {
+    items: u64,
+}
+
+/// Stores all pictures of a source; `progress` is told how many are done and how many there are.
 ///
-/// A picture that the server refuses is reported and does not stop the others. Importing the same folder again updates
-/// the same items.
+/// A picture that the server refuses is reported and does not stop the others. Importing again sends what has changed.
 ///
 /// # Errors
-/// If the folder cannot be walked or is empty, or the server cannot be reached.
-pub fn import(options: &ImportOptions, progress: &(dyn Fn(usize, usize) + Sync)) -> anyhow::Result<ImportReport> {
-    let pictures = folder::pictures(&options.folder)?;
-    let client = Client::new(&options.url);
-    client.greet()?;
-
-    let found = pictures.len();
-    progress(0, found);
-    let mut rejected = send_all(&client, batches(&pictures, options.batch), options.concurrency, &|done| {
-        progress(done, found);
-    })?;
-    rejected.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(ImportReport { found, rejected })
-}
-
-/// Consecutive runs of at most `count` pictures and [`BATCH_BYTES`], never empty.
-fn batches(pictures: &[Picture], count: usize) -> Vec<&[Picture]> {
-    let mut batches = Vec::new();
-    let mut start = 0;
-    let mut bytes = 0;
-    for (position, picture) in pictures.iter().enumerate() {
-        let full = position - start >= count.max(1) || bytes + picture.bytes > BATCH_BYTES;
-        if full && position > start {
-            batches.push(&pictures[start..position]);
-            (start, bytes) = (position, 0);
-        }
-        bytes += picture.bytes;
-    }
-    batches.push(&pictures[start..]);
-    batches
-}
-
-/// Sends every batch from `concurrency` threads; the first error stops them all.
-fn send_all(
+/// If the source cannot be read or is empty, the report cannot be written, the server cannot be reached, wants another API
+/// key, or cannot store anything.
+pub fn import(
+    options: &ImportOptions,
     client: &Client,
-    batches: Vec<&[Picture]>,
-    concurrency: usize,
-    progress: &(dyn Fn(usize) + Sync),
-) -> anyhow::Result<Vec<Rejected>> {
-    let queue = Mutex::new(batches.into_iter());
-    let rejected = Mutex::new(Vec::new());
-    let done = Mutex::new(0);
-    let failed = AtomicBool::new(false);
-    let work = || -> anyhow::Result<()> {
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> anyhow::Result<ImportReport> {
+    let (found, entries) = entries(&options.source)?;
+    let report = options.report.as_deref().map(ReportFile::create).transpose()?;
+    let health: Health = client.get("/healthz")?;
+    // An empty server has nothing to compare with.
+    let sender = Sender::new(client, health.items > 0);
+
+    progress(0, found);
+    let import = Import { queue: Mutex::new(entries), sender, report, tally: Mutex::new(Tally::default()) };
+    let work = |failed: &AtomicBool| import.work(failed, options.batch.max(1), &|done| progress(done, found));
+    in_parallel(options.concurrency.max(1), &work)
+        .context("the import stopped; what was stored so far stays, and importing again continues")?;
+    let mut tally = import.tally.into_inner().expect(NOT_POISONED);
+    tally.rejected.sort();
+    Ok(ImportReport { found, unchanged: tally.unchanged, rejected: tally.rejected })
+}
+
+type Entries = Box<dyn Iterator<Item = Result<Entry, Rejected>> + Send>;
+
+/// How many pictures there are, and one after the other.
+fn entries(source: &Path) -> anyhow::Result<(usize, Entries)> {
+    let kind = std::fs::metadata(source).with_context(|| format!("cannot read {}", source.display()))?;
+    if kind.is_dir() {
+        let pictures = folder::pictures(source)?;
+        return Ok((pictures.len(), Box::new(pictures.into_iter().map(Ok))));
+    }
+    let found = lines::count(source)?;
+    Ok((found, Box::new(lines::entries(source)?)))
+}
+
+/// What the threads of an import share.
+struct Import<'a> {
+    queue: Mutex<Entries>,
+    sender: Sender<'a>,
+    report: Option<ReportFile>,
+    tally: Mutex<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    unchanged: usize,
+    rejected: Vec<Rejected>,
+}
+
+impl Import<'_> {
+    /// Sends batches until there are none, or another thread has failed.
+    fn work(&self, failed: &AtomicBool, count: usize, progress: &dyn Fn(usize)) -> anyhow::Result<()> {
         while !failed.load(Ordering::Relaxed) {
-            let Some(batch) = queue.lock().expect(NOT_POISONED).next() else { return Ok(()) };
-            let refused = client.store(batch).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-            rejected.lock().expect(NOT_POISONED).extend(refused);
-            let mut done = done.lock().expect(NOT_POISONED);
-            *done += batch.len();
-            progress(*done);
+            let (batch, broken) = next_batch(&mut *self.queue.lock().expect(NOT_POISONED), count);
+            if batch.is_empty() && broken.is_empty() {
+                return Ok(());
+            }
+            let size = batch.len() + broken.len();
+            let Outcome { unchanged, mut rejected } = self.sender.store(batch)?;
+            rejected.extend(broken);
+            if let Some(report) = &self.report {
+                report.write(&rejected)?;
+            }
+            let mut tally = self.tally.lock().expect(NOT_POISONED);
+            tally.done += size;
+            tally.unchanged += unchanged;
+            tally.rejected.extend(rejected);
+            progress(tally.done);
         }
         Ok(())
-    };
+    }
+}
+
+/// At most `count` pictures and, unless one alone is larger, about [`BATCH_BYTES`]; and what could not be read on the way.
+fn next_batch(entries: &mut dyn Iterator<Item = Result<Entry, Rejected>>, count: usize) -> (Vec<Entry>, Vec<Rejected>) {
+    let (mut batch, mut broken, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while batch.len() < count && bytes < BATCH_BYTES {
+        match entries.next() {
+            Some(Ok(entry)) => {
+                bytes += entry.picture.bytes();
+                batch.push(entry);
+            }
+            Some(Err(rejected)) => broken.push(rejected),
+            None => break,
+        }
+    }
+    (batch, broken)
+}
+
+/// Runs `work` on several threads; the first error stops them all.
+fn in_parallel(threads: usize, work: &(dyn Fn(&AtomicBool) -> anyhow::Result<()> + Sync)) -> anyhow::Result<()> {
+    let failed = AtomicBool::new(false);
+    let one = || work(&failed).inspect_err(|_| failed.store(true, Ordering::Relaxed));
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..concurrency.max(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("an import thread panicked. This is a bug."))
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        let ended: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("an import thread panicked. This is a bug."))
+            .collect();
+        ended.into_iter().collect()
     })
-    .context("the import stopped; what was stored so far stays, and importing again continues")?;
-    Ok(rejected.into_inner().expect(NOT_POISONED))
+}
+
+/// Rejected pictures on disk, one JSON object a line.
+struct ReportFile {
+    path: PathBuf,
+    file: Mutex<BufWriter<File>>,
+}
+
+impl ReportFile {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("cannot write the report {}", path.display()))?;
+        Ok(ReportFile { path: path.to_owned(), file: Mutex::new(BufWriter::new(file)) })
+    }
+
+    /// Whole lines reach the file at once, so that an import that stops leaves a report that can be read.
+    fn write(&self, rejected: &[Rejected]) -> anyhow::Result<()> {
+        let mut file = self.file.lock().expect(NOT_POISONED);
+        let written = rejected.iter().try_for_each(|rejected| writeln!(file, "{}", serde_json::to_string(rejected)?));
+        written.and_then(|()| file.flush()).with_context(|| format!("cannot write the report {}", self.path.display()))
+    }
 }
 
 const NOT_POISONED: &str = "no thread panics while it holds this lock. This is a bug.";
 
 #[cfg(test)]
 mod tests {
+    use super::entry::Picture;
     use super::*;
 
-    fn pictures(sizes: &[u64]) -> Vec<Picture> {
-        let picture = |(number, &bytes): (usize, &u64)| Picture {
-            path: PathBuf::from(format!("{number}.png")),
-            bytes,
-            id: number.to_string(),
-            label: String::new(),
+    fn sizes(sizes: &[u64], count: usize) -> Vec<usize> {
+        let entry = |bytes: &u64| {
+            let picture = Picture::File { path: PathBuf::from("x.png"), bytes: *bytes };
+            Ok(Entry { source: "x.png".to_owned(), id: "x".to_owned(), metadata: serde_json::Map::new(), picture })
         };
-        sizes.iter().enumerate().map(picture).collect()
-    }
-
-    fn lengths(sizes: &[u64], count: usize) -> Vec<usize> {
-        batches(&pictures(sizes), count).into_iter().map(<[Picture]>::len).collect()
+        let mut entries = sizes.iter().map(entry);
+        std::iter::repeat_with(|| next_batch(&mut entries, count).0.len()).take_while(|&size| size > 0).collect()
     }
 
     #[test]
-    fn a_batch_is_bounded_in_number_and_in_bytes_and_holds_every_picture_once() {
-        assert_eq!(lengths(&[1; 10], 4), [4, 4, 2]);
-        assert_eq!(lengths(&[BATCH_BYTES / 2, BATCH_BYTES / 2, 1], 4), [2, 1]);
-        assert_eq!(lengths(&[1, BATCH_BYTES * 2, 1], 4), [1, 1, 1], "a picture larger than a batch travels alone");
+    fn a_batch_is_bounded_in_number_and_in_bytes_and_every_picture_is_in_one() {
+        assert_eq!(sizes(&[1; 10], 4), [4, 4, 2]);
+        assert_eq!(sizes(&[BATCH_BYTES / 2, BATCH_BYTES / 2, 1], 4), [2, 1]);
+        assert_eq!(sizes(&[BATCH_BYTES * 2, 1, 1], 4), [1, 2], "a picture larger than a batch travels alone");
     }
 
     #[test]
-    fn an_address_without_a_server_is_an_error_that_names_it() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("a")).unwrap();
-        std::fs::write(folder.path().join("a/x.png"), b"pixels").unwrap();
-        let url = "http://127.0.0.1:1".to_owned();
-        let options = ImportOptions { folder: folder.path().to_owned(), url, concurrency: 1, batch: 1 };
-
-        let error = import(&options, &|_, _| {}).unwrap_err();
-        assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+    fn an_error_in_one_thread_ends_the_others() {
+        let work = |failed: &AtomicBool| {
+            if failed.load(Ordering::Relaxed) { Ok(()) } else { Err(anyhow::anyhow!("no more")) }
+        };
+        assert_eq!(in_parallel(3, &work).unwrap_err().to_string(), "no more");
     }
 }

@@ -10,8 +10,10 @@
 //! | [`http`] | What does the service look like from outside? |
 //! | [`ui`] | What does it look like in a browser? |
 //! | [`metrics`] | What does an operator see? |
+//! | [`client`] | How do our own commands ask a running server? |
 //! | [`import`] | How does a folder of pictures get in? |
 
+pub mod client;
 pub mod config;
 pub mod http;
 pub mod import;

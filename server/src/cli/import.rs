@@ -14,15 +14,15 @@ const LISTED: usize = 100;
 
 pub(super) fn run(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
     let options = ImportOptions {
-        folder: arguments.folder.clone(),
-        url: arguments.url.clone(),
+        source: arguments.source.clone(),
         concurrency: arguments.concurrency.into(),
         batch: arguments.batch.into(),
+        report: arguments.report.clone(),
     };
     let started = Instant::now();
     // Draws on a terminal only; elsewhere the report at the end is all there is.
     let bar = ProgressBar::new(0).with_style(style());
-    let report = import(&options, &|done, found| {
+    let report = import(&options, &arguments.connection.client(), &|done, found| {
         bar.set_length(found as u64);
         bar.set_position(done as u64);
     });
@@ -40,12 +40,17 @@ fn style() -> ProgressStyle {
 fn print(report: &ImportReport, took: Duration) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for rejected in report.rejected.iter().take(LISTED) {
-        writeln!(out, "rejected {}: {}", rejected.path.display(), rejected.reason)?;
+        writeln!(out, "rejected {}: {}", rejected.source, rejected.detail)?;
     }
     if report.rejected.len() > LISTED {
         writeln!(out, "rejected {} more", report.rejected.len() - LISTED)?;
     }
     let seconds = took.as_secs_f64();
     let rate = report.stored() as f64 / seconds.max(f64::EPSILON);
-    writeln!(out, "stored {} of {} pictures in {seconds:.1} s ({rate:.0} a second)", report.stored(), report.found)
+    let unchanged = match report.unchanged {
+        0 => String::new(),
+        unchanged => format!(", {unchanged} were there already"),
+    };
+    let (stored, found) = (report.stored(), report.found);
+    writeln!(out, "stored {stored} of {found} pictures in {seconds:.1} s ({rate:.0} a second){unchanged}")
 }

@@ -3,22 +3,26 @@
 mod config;
 mod import;
 pub(crate) mod message;
+mod search;
 mod serve;
+mod status;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use holdfast_server::client::{ApiKey, Client};
 
 /// Image search that withstands adversarial attack, and measures while serving that it does.
 ///
 /// A checkpoint from `holdfast-trainer` turns pictures into vectors; `serve` answers searches over HTTP, keeps the
-/// gallery on disk, and attacks its own live model in the background; `import` fills the gallery from a folder.
+/// gallery on disk, and attacks its own live model in the background; `import` fills the gallery from a folder, `search` and
+/// `status` ask a running server.
 ///
-/// Exit status: 0 done; 1 some pictures were rejected; 2 wrong usage, a wrong configuration, a checkpoint that
-/// cannot be loaded, an address that cannot be used, or a server that cannot be reached.
+/// Exit status: 0 done; 1 some pictures were rejected, or the server is not ready; 2 wrong usage, a wrong configuration, a
+/// checkpoint that cannot be loaded, an address that cannot be used, or a server that cannot be reached or refuses.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -30,6 +34,8 @@ const EXAMPLES: &str = "\
 Examples:
   holdfast serve --config configs/serve/holdfast.toml --checkpoint runs/robust
   holdfast import pictures/ --url http://127.0.0.1:8080
+  holdfast search shoe.jpg --limit 5
+  holdfast status
   curl --data-binary @shoe.png -H 'Content-Type: image/png' 'http://127.0.0.1:8080/v1/search?limit=5'";
 
 #[derive(Debug, Subcommand)]
@@ -39,12 +45,25 @@ enum Command {
     /// Runs until SIGTERM or Ctrl-C, then finishes open requests and stops; a second Ctrl-C stops at once. Logs go to
     /// standard error; RUST_LOG chooses them, for example RUST_LOG=holdfast_server=debug for a line per request.
     Serve(ServeArguments),
-    /// Store a folder of pictures on a running server.
+    /// Store pictures on a running server: a folder, or lines of NDJSON.
     ///
-    /// Expects `FOLDER/<class>/<picture>`. The class folder's name becomes `metadata.label`, and the id is
-    /// `<class>.<file name without extension>` with anything but A-Z a-z 0-9 . _ : - replaced by a hyphen. Importing a
-    /// folder again updates the same items. Pictures that the server refuses are listed at the end.
+    /// FOLDER/<class>/<picture>: the class folder's name becomes `metadata.label`, and the id is `<class>.<file name without
+    /// extension>` with anything but A-Z a-z 0-9 . _ : - replaced by a hyphen. Pictures outside of class folders are stored
+    /// without a label.
+    ///
+    /// NDJSON: one item a line, {"id": "boot.7", "image": "boots/7.jpg", "metadata": {"label": "boot", "price": 79.5}}.
+    /// `image` is a path, relative to the file's folder, or {"base64": "…"}.
+    ///
+    /// Importing again sends only what is missing or different: the server is asked for the checksum and metadata that it has.
+    /// So an import that was interrupted simply goes on. While the server is busy, the import waits as long as it says.
+    /// Pictures that the server refuses are listed at the end, and the exit status is 1 if there are any.
     Import(ImportArguments),
+    /// Find the nearest pictures on a running server, and print them as a table.
+    Search(SearchArguments),
+    /// Say how a running server is doing: readiness, generation, items, model, robustness.
+    ///
+    /// The exit status is 0 if it is ready, 1 if it answers and is not ready, and 2 if it does not answer.
+    Status(StatusArguments),
     /// Look at a configuration without serving.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -93,19 +112,80 @@ enum LogFormat {
     Json,
 }
 
+/// Which server to ask, and as whom.
 #[derive(Debug, Args)]
-struct ImportArguments {
-    /// Holds one folder per class.
-    folder: PathBuf,
+struct ConnectionArguments {
     /// Address of the server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// API key, where the server wants one. Better in the environment: other users of this machine see command lines.
+    #[arg(long, value_name = "KEY", env = "HOLDFAST_API_KEY", hide_env_values = true)]
+    api_key: Option<ApiKey>,
+}
+
+impl ConnectionArguments {
+    fn client(&self) -> Client {
+        Client::new(&self.url, self.api_key.clone())
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  holdfast import pictures/
+  holdfast import items.ndjson --url https://search.example --concurrency 8 --report rejected.ndjson")]
+struct ImportArguments {
+    /// A folder of pictures, or a file of NDJSON.
+    #[arg(value_name = "FOLDER|NDJSON")]
+    source: PathBuf,
+    #[command(flatten)]
+    connection: ConnectionArguments,
     /// Requests at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
-    /// Most pictures in one request; the server takes 256 by default.
+    /// Most pictures in one request; one that is too large for the server is sent again in halves.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch: u16,
+    /// Write rejected pictures to this file as they occur: {"source", "id", "code", "detail"}, one a line.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("subject").args(["picture", "id"]).required(true), after_help = "\
+Examples:
+  holdfast search shoe.jpg --limit 5
+  holdfast search shoe.jpg --filter '{\"must\": [{\"key\": \"price\", \"range\": {\"lt\": 100}}]}'
+  holdfast search --id boot.7 --json | jq -r '.hits[].id'")]
+struct SearchArguments {
+    /// Search by this picture file.
+    picture: Option<PathBuf>,
+    /// Search by an item of the gallery instead: more like this.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    /// Most hits.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: u32,
+    /// Only items whose metadata meet this filter, JSON as in the API.
+    #[arg(long, value_name = "JSON", value_parser = search::parse_filter)]
+    filter: Option<serde_json::Value>,
+    /// Compare with every item, instead of asking the graph.
+    #[arg(long)]
+    exact: bool,
+    /// Print the server's reply as it is.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    /// Print one JSON object: what /healthz, /readyz, /v1/generations and /v1/robustness answer.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +202,8 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Search(arguments) => search::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Config(ConfigCommand::Check(settings)) => config::check(settings),
         Command::Openapi => {
             writeln!(std::io::stdout(), "{}", holdfast_server::http::openapi_json())?;
@@ -139,6 +221,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_key_on_the_command_line_is_not_shown_by_debug_output() {
+        let cli = Cli::try_parse_from(["holdfast", "status", "--api-key", "secret-key"]).unwrap();
+        assert!(!format!("{cli:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_search_needs_exactly_one_of_picture_and_id() {
+        for arguments in
+            [&["search"][..], &["search", "x.png", "--id", "boot.7"], &["search", "x.png", "--filter", "{"]]
+        {
+            let parsed = Cli::try_parse_from(["holdfast"].iter().chain(arguments));
+            assert_eq!(parsed.unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
     }
 
     #[test]

@@ -1,54 +1,45 @@
-//! A folder of class folders, as a list of items to store.
+//! A folder of pictures, as a list of items to store.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 use walkdir::{DirEntry, WalkDir};
+
+use super::entry::{Entry, Picture};
 
 /// The longest id that the server takes, less room for the number that tells equal ids apart.
 const MAX_ID_BYTES: usize = 120;
 
-/// One picture file and what it is stored as.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Picture {
-    /// Where it lies.
-    pub(super) path: PathBuf,
-    /// Its size when the folder was walked.
-    pub(super) bytes: u64,
-    /// `<class>.<file stem>`, within the server's rule for ids.
-    pub(super) id: String,
-    /// The name of its class folder, as it is.
-    pub(super) label: String,
-}
-
-/// All files in `folder/class/…`, sorted by path, hidden ones left out.
+/// All files below a folder, sorted by path, hidden ones left out.
 ///
-/// Whether a file is a picture is for the server to say: it looks at the content.
+/// In `class/picture`, the class becomes the label, and the id is `<class>.<file stem>`; a file outside of class folders has
+/// no label, and its stem is its id. Whether a file is a picture is for the server to say: it looks at the content.
 ///
 /// # Errors
-/// If the folder cannot be walked, or holds no class folder with a file.
-pub(super) fn pictures(folder: &Path) -> anyhow::Result<Vec<Picture>> {
+/// If the folder cannot be walked, or holds no file.
+pub(super) fn pictures(folder: &Path) -> anyhow::Result<Vec<Entry>> {
     let mut taken = HashSet::new();
     let mut pictures = Vec::new();
     let walk = WalkDir::new(folder).min_depth(1).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|entry| !is_hidden(entry)) {
         let entry = entry.with_context(|| format!("cannot walk {}", folder.display()))?;
-        if !entry.file_type().is_file() || entry.depth() < 2 {
+        if !entry.file_type().is_file() {
             continue;
         }
-        let label = label(folder, entry.path());
+        let label = (entry.depth() > 1).then(|| label(folder, entry.path()));
         let stem = entry.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let id = unused(&sanitise(&format!("{label}.{stem}")), &mut taken);
+        let name = label.iter().chain([&stem]).map(String::as_str).collect::<Vec<_>>().join(".");
+        let id = unused(&sanitise(&name), &mut taken);
         let bytes = entry.metadata().with_context(|| format!("cannot read {}", entry.path().display()))?.len();
-        pictures.push(Picture { path: entry.into_path(), bytes, id, label });
+        let source = entry.path().display().to_string();
+        let metadata = label.into_iter().map(|label| ("label".to_owned(), Value::from(label))).collect();
+        pictures.push(Entry { source, id, metadata, picture: Picture::File { path: entry.into_path(), bytes } });
     }
     if pictures.is_empty() {
-        bail!(
-            "{} holds no pictures in class folders; expected {}/<class>/<picture>",
-            folder.display(),
-            folder.display()
-        );
+        let folder = folder.display();
+        bail!("{folder} holds no pictures; expected {folder}/<class>/<picture>, or pictures without class folders");
     }
     Ok(pictures)
 }
@@ -95,7 +86,8 @@ mod tests {
 
     fn ids_and_labels(files: &[&str]) -> Vec<(String, String)> {
         let folder = folder_with(files);
-        pictures(folder.path()).unwrap().into_iter().map(|picture| (picture.id, picture.label)).collect()
+        let label = |entry: &Entry| entry.metadata.get("label").map_or("", |label| label.as_str().unwrap()).to_owned();
+        pictures(folder.path()).unwrap().into_iter().map(|entry| (entry.id.clone(), label(&entry))).collect()
     }
 
     #[test]
@@ -112,8 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn hidden_files_and_files_without_a_class_are_left_out() {
-        assert_eq!(ids_and_labels(&["stray.jpg", "a/.DS_Store", ".git/x.jpg", "a/x.jpg"]).len(), 1);
+    fn a_file_outside_of_class_folders_has_no_label() {
+        let expected = [("a.x", "a"), ("stray", "")].map(|(id, label)| (id.to_owned(), label.to_owned()));
+        assert_eq!(ids_and_labels(&["stray.jpg", "a/x.jpg"]), expected);
+    }
+
+    #[test]
+    fn hidden_files_are_left_out() {
+        assert_eq!(ids_and_labels(&["a/.DS_Store", ".git/x.jpg", ".hidden.png", "a/x.jpg"]).len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
+mod asking;
 mod command;
 mod filters;
 mod import;
