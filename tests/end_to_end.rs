@@ -12,6 +12,8 @@ mod fixtures;
 mod flows {
     // A browser opens the page.
     mod browser;
+    // The examples of the documentation are run.
+    mod examples;
     // The process is killed while it writes.
     mod crash;
     // Input that must be refused, and what must not happen then.
