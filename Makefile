@@ -4,14 +4,19 @@ DATA  ?=
 PORT  ?= 8080
 DIR   ?= .demo
 BENCH ?=
+WEIGHTS ?=
 
 # Where the data sets and golden files lie that are too large for the repository; tests that need them skip without.
 export HOLDFAST_SHARED ?= $(abspath ../shared)
 
-.PHONY: demo build cuda test golden simd miri check fmt clippy doc deny bench openapi clean-demo
+.PHONY: demo gallery build cuda test golden simd miri check fmt clippy doc deny bench openapi clean-demo
 
 demo: ## Train, attack, compare and serve, on the toy shop or on DATA=folder; PORT and DIR may be set.
 	@CARGO="$(CARGO)" CARGO_BIN="$(CURDIR)/target/release" DATA="$(DATA)" PORT="$(PORT)" DIR="$(DIR)" configs/demo/run.sh
+
+gallery: ## Search your own pictures, DATA=folder: trains a small robust net on them, stores and serves them; PORT, DIR, WEIGHTS may be set.
+	@CARGO="$(CARGO)" CARGO_BIN="$(CURDIR)/target/release" DATA="$(DATA)" PORT="$(PORT)" WEIGHTS="$(WEIGHTS)" \
+	  DIR="$(if $(filter file,$(origin DIR)),.gallery,$(DIR))" configs/gallery/run.sh
 
 build: ## Both programs.
 	$(CARGO) build --release --locked --workspace --bins

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 DATA=${DATA:-} PORT=${PORT:-8080} DIR=${DIR:-.demo} CARGO_BIN=${CARGO_BIN:-target/release}
 CARGO=${CARGO:-cargo}
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+. configs/serving.sh
 
 # One folder a data set, so that another DATA never meets the wrong nets.
 if [ -z "$DATA" ]; then
@@ -73,17 +73,7 @@ interval_seconds = 30
 TOML
 
 say "6/6  Serving"
-"$CARGO_BIN/holdfast" serve --config "$home/serve.toml" 2>"$home/serve.log" &
-server=$!
-trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
-trap 'exit 130' INT TERM
-until (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; do
-  kill -0 "$server" 2>/dev/null || { cat "$home/serve.log" >&2; exit 2; }
-  sleep 0.2
-done
-# A port that another program holds answers too: our server must still be there after a moment.
-sleep 0.3
-kill -0 "$server" 2>/dev/null || { cat "$home/serve.log" >&2; exit 2; }
+start_server
 
 if [ ! -f "$home/imported" ]; then
   "$CARGO_BIN/holdfast" import "$home/pictures/gallery" --url "http://127.0.0.1:$PORT" && touch "$home/imported"
