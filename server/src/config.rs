@@ -13,7 +13,7 @@ use holdfast_model::pixels::DecodeLimits;
 use serde::{Deserialize, Serialize};
 
 pub use monitor::MonitorConfig;
-pub use sections::{EmbedConfig, HttpConfig, IndexOptions, SearchLimits};
+pub use sections::{EmbedConfig, HttpConfig, IndexOptions, SearchLimits, StoreConfig};
 
 /// Everything that `holdfast serve` can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct ServeConfig {
     pub search: SearchLimits,
     /// The nearest-neighbour engine.
     pub index: IndexOptions,
+    /// The disk under the catalog and the pictures.
+    pub store: StoreConfig,
     /// The self-attack that measures robustness while serving.
     pub monitor: MonitorConfig,
 }
@@ -53,6 +55,7 @@ impl Default for ServeConfig {
             embed: EmbedConfig::default(),
             search: SearchLimits::default(),
             index: IndexOptions::default(),
+            store: StoreConfig::default(),
             monitor: MonitorConfig::default(),
         }
     }
@@ -147,6 +150,7 @@ impl ServeConfig {
         self.embed.validate(&mut problems);
         self.search.validate(&mut problems);
         self.index.validate(&mut problems);
+        self.store.validate(&mut problems);
         self.monitor.validate(&mut problems);
         problems.into_result()
     }

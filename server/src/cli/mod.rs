@@ -6,6 +6,8 @@ pub(crate) mod message;
 mod search;
 mod serve;
 mod status;
+mod restore;
+mod snapshot;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -36,6 +38,8 @@ Examples:
   holdfast import pictures/ --url http://127.0.0.1:8080
   holdfast search shoe.jpg --limit 5
   holdfast status
+  holdfast snapshot --url http://127.0.0.1:8080 --out gallery.tar
+  holdfast restore gallery.tar --data-dir new-data
   curl --data-binary @shoe.png -H 'Content-Type: image/png' 'http://127.0.0.1:8080/v1/search?limit=5'";
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +68,15 @@ enum Command {
     ///
     /// The exit status is 0 if it is ready, 1 if it answers and is not ready, and 2 if it does not answer.
     Status(StatusArguments),
+    /// Save the whole gallery of a running server to one file.
+    ///
+    /// The server takes the snapshot while it goes on serving, reads it back and compares; its checksum is compared once more
+    /// when it has arrived. Afterwards the copy on the server is deleted, unless --keep is given.
+    Snapshot(SnapshotArguments),
+    /// Fill an empty data folder with a snapshot. The server that uses the folder must not be running.
+    ///
+    /// A snapshot that is broken in any way is refused as a whole, and leaves the folder as it was.
+    Restore(RestoreArguments),
     /// Look at a configuration without serving.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -188,6 +201,28 @@ struct StatusArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct SnapshotArguments {
+    /// Address of the server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Where to save it; a file of this name is replaced.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Leave a copy on the server, under its `data_dir`.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArguments {
+    /// The snapshot, as `holdfast snapshot` saved it.
+    file: PathBuf,
+    /// Becomes the data folder of a server; must be empty or absent.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Say whether a configuration is valid, and if not, everything that is wrong.
@@ -204,6 +239,8 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Import(arguments) => import::run(arguments),
         Command::Search(arguments) => search::run(arguments),
         Command::Status(arguments) => status::run(arguments),
+        Command::Snapshot(arguments) => snapshot::run(arguments),
+        Command::Restore(arguments) => restore::run(arguments),
         Command::Config(ConfigCommand::Check(settings)) => config::check(settings),
         Command::Openapi => {
             writeln!(std::io::stdout(), "{}", holdfast_server::http::openapi_json())?;

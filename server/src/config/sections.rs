@@ -185,3 +185,24 @@ impl IndexOptions {
         }
     }
 }
+
+/// `[store]`: the disk under the catalog and the pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// New pictures are refused (507) while fewer bytes than this are free on the disk of `data_dir` (0 to 1 TiB). Deletes
+    /// are not, so that room can be made.
+    pub min_free_bytes: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        StoreConfig { min_free_bytes: 64 << 20 }
+    }
+}
+
+impl StoreConfig {
+    pub(super) fn validate(&self, problems: &mut Problems) {
+        problems.range("store.min_free_bytes", self.min_free_bytes, 0, 1 << 40);
+    }
+}

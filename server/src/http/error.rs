@@ -10,6 +10,7 @@
 //! | 415 | `unsupported_image` | neither a picture that can be read, whole and undamaged, nor one of the wire forms |
 //! | 429 | `overloaded` | a queue is full; `Retry-After` says when to come back |
 //! | 500 | `internal` | our fault; the cause is in the log under the request id, and only there |
+//! | 507 | `quota_exceeded` | the disk is full: reads go on, and writes when there is room again |
 //! | 503 | `not_ready` | starting or stopping; with `Retry-After` |
 
 use std::time::Duration;
@@ -129,7 +130,7 @@ impl ApiError {
 
     /// Whether the same request may succeed later.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self.outline().code, Code::Overloaded | Code::NotReady)
+        matches!(self.outline().code, Code::Overloaded | Code::NotReady | Code::QuotaExceeded)
     }
 }
 
@@ -139,11 +140,12 @@ fn service_outline(error: &ServiceError) -> Outline {
         ServiceError::InvalidRequest { .. } => told(StatusCode::BAD_REQUEST, Code::InvalidRequest),
         ServiceError::UnsupportedImage { .. } => told(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedImage),
         ServiceError::ImageTooLarge { .. } => told(StatusCode::PAYLOAD_TOO_LARGE, Code::ImageTooLarge),
-        ServiceError::NotFound { .. } => told(StatusCode::NOT_FOUND, Code::NotFound),
+        ServiceError::NotFound { .. } | ServiceError::NoSnapshot { .. } => told(StatusCode::NOT_FOUND, Code::NotFound),
         ServiceError::Conflict { .. } => told(StatusCode::CONFLICT, Code::Conflict),
         ServiceError::Overloaded { retry_after } => {
             told(StatusCode::TOO_MANY_REQUESTS, Code::Overloaded).retry_after(*retry_after)
         }
+        ServiceError::DiskFull { .. } => told(StatusCode::INSUFFICIENT_STORAGE, Code::QuotaExceeded),
         ServiceError::NotReady => told(StatusCode::SERVICE_UNAVAILABLE, Code::NotReady).retry_after(RETRY_AFTER),
         ServiceError::Internal(_) => Outline::internal(),
     }

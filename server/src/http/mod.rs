@@ -3,7 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | `routes` | Which path and method is whose? |
-//! | `items`, `batch`, `list`, `search`, `search_batch`, `embed`, `embeddings`, `health`, `models`, `robustness` | One family of routes each: wire types and handlers. |
+//! | `items`, `batch`, `list`, `search`, `search_batch`, `embed`, `embeddings`, `health`, `models`, `robustness`, `snapshots` | One family of routes each: wire types and handlers. |
 //! | `openapi` | What does the API look like, for machines and at /docs? |
 //! | `upload` | How does a picture, and the JSON beside it, come out of a body? |
 //! | `filter` | How is a filter written? |
@@ -29,6 +29,7 @@ mod routes;
 mod search;
 mod search_batch;
 mod server;
+mod snapshots;
 mod state;
 mod thumbnail;
 mod upload;

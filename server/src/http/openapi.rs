@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::Problem;
-use super::{batch, embed, embeddings, health, items, list, models, robustness, search, search_batch};
+use super::{batch, embed, embeddings, health, items, list, models, robustness, search, search_batch, snapshots};
 
 /// Where the document is served.
 const DOCUMENT: &str = "/openapi.json";
@@ -38,6 +38,10 @@ const DOCUMENT: &str = "/openapi.json";
         search_batch::search_batch,
         embed::embed,
         embeddings::embeddings,
+        snapshots::make,
+        snapshots::list,
+        snapshots::download,
+        snapshots::delete,
         models::generations,
         models::models,
         robustness::latest,

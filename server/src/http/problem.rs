@@ -29,6 +29,8 @@ pub(super) enum Code {
     Overloaded,
     /// Starting or stopping.
     NotReady,
+    /// There is no room for it.
+    QuotaExceeded,
     /// A fault of the server.
     Internal,
 }
@@ -44,6 +46,7 @@ impl Code {
             Code::Conflict => "conflict",
             Code::Overloaded => "overloaded",
             Code::NotReady => "not_ready",
+            Code::QuotaExceeded => "quota_exceeded",
             Code::Internal => "internal",
         }
     }
@@ -57,6 +60,7 @@ impl Code {
             Code::Conflict => "Not possible now",
             Code::Overloaded => "Too many requests",
             Code::NotReady => "Not ready",
+            Code::QuotaExceeded => "No room left",
             Code::Internal => "Internal error",
         }
     }

@@ -4,7 +4,7 @@ use actix_web::guard::{Any, Get, Head};
 use actix_web::{Resource, Route, web};
 
 use super::error::ApiError;
-use super::{batch, embed, embeddings, health, items, list, models, openapi, robustness, search, search_batch};
+use super::{batch, embed, embeddings, health, items, list, models, openapi, robustness, search, search_batch, snapshots};
 use crate::ui;
 
 /// All routes.
@@ -24,6 +24,16 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     .service(resource("/v1/search:batch", "POST").route(web::post().to(search_batch::search_batch)))
     .service(resource("/v1/embed", "POST").route(web::post().to(embed::embed)))
     .service(resource("/v1/embeddings", "POST").route(web::post().to(embeddings::embeddings)))
+    .service(
+        resource("/v1/snapshots", "GET, HEAD, POST")
+            .route(web::post().to(snapshots::make))
+            .route(read().to(snapshots::list)),
+    )
+    .service(
+        resource("/v1/snapshots/{id}", "GET, HEAD, DELETE")
+            .route(read().to(snapshots::download))
+            .route(web::delete().to(snapshots::delete)),
+    )
     .service(resource("/v1/generations", "GET, HEAD").route(read().to(models::generations)))
     .service(resource("/v1/models", "GET, HEAD").route(read().to(models::models)))
     .service(resource("/v1/robustness", "GET, HEAD").route(read().to(robustness::latest)))

@@ -6,23 +6,32 @@
 //! | `pictures` | checksum of a picture → number of items that show it |
 //! | `embeddings` | (checksum of a picture, checksum of a model) → vector, f32 little-endian |
 //! | `counters` | `format`, and `next_number`, the number of the next new item |
+//! | `meta` | `revision`: how many commits have changed items |
 //!
 //! An embedding belongs to a picture and a model, not to an item: an item that gets another picture cannot keep a stale
 //! vector, and a model that comes back finds its vectors again.
 
 mod commit;
+mod load;
+#[cfg(test)]
+mod power;
 mod row;
+mod store;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::TableDefinition;
 
 pub(super) use commit::{Change, NewRow, Outcome};
 pub(super) use row::{ItemRow, PictureRow};
+pub(super) use view::View;
+
+use store::Store;
 
 use super::digest::Digest;
 use super::error::OpenError;
@@ -30,14 +39,14 @@ use super::error::OpenError;
 /// The version of the tables that this program reads and writes.
 const FORMAT: u64 = 1;
 
-const FILE: &str = "catalog.redb";
-/// Memory for pages; the rows of a million items fit into several times this, so only the hot ones are kept.
-const CACHE_BYTES: usize = 128 << 20;
+/// The catalog's file in the data folder.
+pub(super) const FILE: &str = "catalog.redb";
 
 const ITEMS: TableDefinition<&str, &[u8]> = TableDefinition::new("items");
 const PICTURES: TableDefinition<&[u8; 32], u64> = TableDefinition::new("pictures");
 const EMBEDDINGS: TableDefinition<(&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("embeddings");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// Why the catalog cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +63,9 @@ pub enum CatalogError {
         #[source]
         source: serde_json::Error,
     },
+    /// The file breaks the rules of the store so badly that it gave up.
+    #[error("the catalog's file is damaged; restore a snapshot with `holdfast restore`")]
+    Damaged,
     /// Another version of the program wrote it.
     #[error("the catalog has format {found}, and this program reads format {FORMAT}; use the version that wrote it")]
     Format {
@@ -71,6 +83,14 @@ pub enum CatalogError {
     },
 }
 
+impl CatalogError {
+    /// Whether the cause is that the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        let CatalogError::Store(error) = self else { return false };
+        matches!(error.as_ref(), redb::Error::Io(error) if super::room::is_full(error))
+    }
+}
+
 /// Wraps any of the store's error types.
 fn failed(error: impl Into<redb::Error>) -> CatalogError {
     CatalogError::Store(Box::new(error.into()))
@@ -78,29 +98,26 @@ fn failed(error: impl Into<redb::Error>) -> CatalogError {
 
 /// Items, the pictures they show and their embeddings, on disk. Readers see the last commit and never wait.
 pub(super) struct Catalog {
-    database: Database,
+    store: Store,
 }
 
 impl Catalog {
     /// Opens the catalog in `folder`, which exists; creates it if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
-        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(folder.join(FILE));
-        let database = opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: folder.to_owned() },
-            error => failed(error).into(),
-        })?;
-        let catalog = Self { database };
+        let catalog = Self { store: Store::open(folder)? };
         catalog.initialise()?;
         sync_folder(folder)?;
         Ok(catalog)
     }
 
+    /// All of the catalog as the last commit left it, whatever is written meanwhile.
+    pub(super) fn view(&self) -> Result<View, CatalogError> {
+        View::open(self.store.begin_read()?)
+    }
+
     /// The item with this id.
     pub(super) fn item(&self, id: &str) -> Result<Option<ItemRow>, CatalogError> {
-        let reading = self.database.begin_read().map_err(failed)?;
-        let items = reading.open_table(ITEMS).map_err(failed)?;
-        let row = items.get(id).map_err(failed)?;
-        row.map(|row| ItemRow::from_json(id, row.value())).transpose()
+        self.store.retry(|| self.view()?.item(id))
     }
 
     /// The items with these ids, as they are at one moment; none where there is no such item.
@@ -117,40 +134,30 @@ impl Catalog {
     /// Calls `visit` with every item, by id.
     pub(super) fn for_each_item<E: From<CatalogError>>(
         &self,
-        mut visit: impl FnMut(&str, ItemRow) -> Result<(), E>,
+        visit: impl FnMut(&str, ItemRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let reading = self.database.begin_read().map_err(failed)?;
-        let items = reading.open_table(ITEMS).map_err(failed)?;
-        for entry in items.iter().map_err(failed)? {
-            let (id, row) = entry.map_err(failed)?;
-            visit(id.value(), ItemRow::from_json(id.value(), row.value())?)?;
-        }
-        Ok(())
+        self.view()?.for_each_item(visit)
     }
 
     /// Whether an item shows this picture.
     pub(super) fn shows(&self, picture: &Digest) -> Result<bool, CatalogError> {
-        let reading = self.database.begin_read().map_err(failed)?;
-        let pictures = reading.open_table(PICTURES).map_err(failed)?;
-        Ok(pictures.get(picture.as_bytes()).map_err(failed)?.is_some())
+        self.store.retry(|| self.view()?.shows(picture))
     }
 
     /// The vector of a picture under a model, if it is known.
     pub(super) fn embedding(&self, picture: &Digest, model: &Digest) -> Result<Option<Vec<f32>>, CatalogError> {
-        let reading = self.database.begin_read().map_err(failed)?;
-        let embeddings = reading.open_table(EMBEDDINGS).map_err(failed)?;
-        let bytes = embeddings.get((picture.as_bytes(), model.as_bytes())).map_err(failed)?;
-        Ok(bytes.map(|bytes| row::vector_from_bytes(bytes.value())))
+        self.store.retry(|| self.view()?.embedding(picture, model))
     }
 
     /// Makes the tables, or checks that they are of the known format.
     fn initialise(&self) -> Result<(), CatalogError> {
-        let writing = self.database.begin_write().map_err(failed)?;
+        let writing = self.store.begin_write()?;
+        writing.open_table(META).map_err(failed)?;
         writing.open_table(ITEMS).map_err(failed)?;
         writing.open_table(PICTURES).map_err(failed)?;
         writing.open_table(EMBEDDINGS).map_err(failed)?;
         let mut counters = writing.open_table(COUNTERS).map_err(failed)?;
-        let found = counters.get("format").map_err(failed)?.map(|format| format.value());
+        let found = redb::ReadableTable::get(&counters, "format").map_err(failed)?.map(|format| format.value());
         match found {
             None => drop(counters.insert("format", FORMAT).map_err(failed)?),
             Some(FORMAT) => {}

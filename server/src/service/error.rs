@@ -7,6 +7,7 @@ use holdfast_model::pixels::{PixelsError, Rejection};
 
 use super::catalog::CatalogError;
 use super::pictures::PicturesError;
+use super::snapshot::SnapshotError;
 
 /// Why a request was not fulfilled. All messages but that of [`ServiceError::Internal`] are meant for the client.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,12 @@ pub enum ServiceError {
         /// The id asked for.
         id: String,
     },
+    /// There is no such snapshot.
+    #[error("there is no snapshot \"{id}\"")]
+    NoSnapshot {
+        /// The id asked for.
+        id: String,
+    },
     /// The state of the server forbids it.
     #[error("{detail}")]
     Conflict {
@@ -47,12 +54,18 @@ pub enum ServiceError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// There is no room on the disk for what should be written.
+    #[error("{detail}")]
+    DiskFull {
+        /// What is full, and what to do.
+        detail: String,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     NotReady,
     /// Our fault: for the log, not for the client.
     #[error("internal error: {0}")]
-    Internal(#[from] Fault),
+    Internal(#[source] Fault),
 }
 
 /// What failed inside.
@@ -64,6 +77,9 @@ pub enum Fault {
     /// A picture cannot be read or written.
     #[error(transparent)]
     Pictures(#[from] PicturesError),
+    /// A snapshot cannot be made or read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The forward pass failed; the log says why, once for the whole batch.
     #[error("embedding failed")]
     Embedding,
@@ -76,6 +92,9 @@ pub enum Fault {
     /// A commit failed; the log says why, once for the whole group.
     #[error("the commit failed")]
     Commit,
+    /// A commit failed because the disk is full.
+    #[error("the commit failed: the disk is full")]
+    CommitDiskFull,
     /// A row names a picture that is not there.
     #[error("the stored picture {sha256} is lost")]
     PictureLost {
@@ -114,6 +133,15 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// The data folder refuses.
+    #[error("cannot use the data folder {}; the user that runs the server must be able to read and write it", path.display())]
+    DataFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Another process works on the same data.
     #[error("the data folder {} is in use by another server; stop it, or choose another data_dir", path.display())]
     InUse {
@@ -123,6 +151,9 @@ pub enum OpenError {
     /// The catalog cannot be read.
     #[error("cannot open the catalog")]
     Catalog(#[from] CatalogError),
+    /// Left-overs among the snapshots cannot be removed.
+    #[error("cannot open the snapshots")]
+    Snapshots(#[from] SnapshotError),
     /// The pictures cannot be read.
     #[error("cannot open the pictures")]
     Pictures(#[from] PicturesError),
@@ -149,21 +180,56 @@ impl ServiceError {
         Self::NotFound { id: id.to_owned() }
     }
 
+    pub(super) fn no_snapshot(id: &str) -> Self {
+        Self::NoSnapshot { id: id.to_owned() }
+    }
+
     /// A vector from a client that the index refused.
     pub(super) fn refused(error: &holdfast_index::Error) -> Self {
         Self::invalid(error.to_string())
     }
 }
 
+impl Fault {
+    fn is_full_disk(&self) -> bool {
+        match self {
+            Fault::Catalog(error) => error.is_full(),
+            Fault::Pictures(error) => error.is_full(),
+            Fault::Snapshot(error) => error.is_full(),
+            Fault::CommitDiskFull => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<Fault> for ServiceError {
+    fn from(fault: Fault) -> Self {
+        if fault.is_full_disk() {
+            let detail = "the server's disk is full; nothing was stored; delete items or free space, then try again";
+            return Self::DiskFull { detail: detail.to_owned() };
+        }
+        Self::Internal(fault)
+    }
+}
+
 impl From<CatalogError> for ServiceError {
     fn from(error: CatalogError) -> Self {
-        Self::Internal(error.into())
+        Fault::from(error).into()
     }
 }
 
 impl From<PicturesError> for ServiceError {
     fn from(error: PicturesError) -> Self {
-        Self::Internal(error.into())
+        Fault::from(error).into()
+    }
+}
+
+impl From<SnapshotError> for ServiceError {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Busy | SnapshotError::Picture { .. } => Self::Conflict { detail: error.to_string() },
+            error => Fault::from(error).into(),
+        }
     }
 }
 

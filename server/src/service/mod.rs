@@ -7,7 +7,8 @@
 //! | `error` | What can go wrong, and who can do something about it? |
 //! | `catalog` | Which items are there? The durable truth. |
 //! | `pictures`, `digest` | Where are the picture files? |
-//! | `writer`, `put` | How does a change become durable and searchable? |
+//! | `writer`, `put`, `room` | How does a change become durable and searchable, as long as there is room? |
+//! | `snapshot` | How does all of it become one file, and come back? |
 //! | `generation`, `build` | Which net and which index belong together, and how do they come to be? |
 //! | `rules` | Which ids and vectors are legal? |
 //! | `prepare`, `batcher` | How does a picture become a vector? |
@@ -37,8 +38,10 @@ mod prepare;
 mod put;
 mod recall;
 pub mod replay;
+mod room;
 mod rules;
 mod search;
+pub mod snapshot;
 mod view;
 mod writer;
 
@@ -68,7 +71,9 @@ use pictures::Pictures;
 use prepare::prepare;
 use recall::Recall;
 use replay::Replay;
+use room::Room;
 use rules::check_id;
+use snapshot::Snapshots;
 use writer::Writer;
 
 use crate::config::{MonitorConfig, ServeConfig};
@@ -80,6 +85,8 @@ pub struct Service {
     pictures: Arc<Pictures>,
     generation: ArcSwap<Generation>,
     writer: Writer,
+    room: Room,
+    snapshots: Snapshots,
     replay: Arc<Replay>,
     recall: Recall,
     metrics: Arc<Metrics>,
@@ -101,6 +108,7 @@ impl Service {
         make_folder(&config.data_dir)?;
         let catalog = Arc::new(Catalog::open(&config.data_dir)?);
         let pictures = Arc::new(Pictures::open(&config.data_dir.join("pictures"), Arc::clone(&catalog))?);
+        let snapshots = Snapshots::open(&config.data_dir.join("snapshots"))?;
         let directory = Arc::new(Directory::default());
         let builder =
             Builder { config, catalog: &catalog, pictures: &pictures, directory: &directory, metrics: &metrics };
@@ -112,6 +120,8 @@ impl Service {
             pictures,
             generation: ArcSwap::from_pointee(generation),
             writer,
+            room: Room::new(&config.data_dir, config.store.min_free_bytes),
+            snapshots,
             replay: Arc::new(new_replay(&config.monitor)),
             recall: Recall::start(config.search.recall_sample, Arc::clone(&metrics))?,
             metrics,

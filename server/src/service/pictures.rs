@@ -52,6 +52,15 @@ pub enum PicturesError {
     Catalog(#[from] CatalogError),
 }
 
+impl PicturesError {
+    /// Whether the cause is that the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        let first: &dyn std::error::Error = self;
+        let mut causes = std::iter::successors(Some(first), |error| error.source());
+        causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(super::room::is_full))
+    }
+}
+
 /// Picture files, by content.
 pub(super) struct Pictures {
     store: Box<dyn ObjectStore>,
@@ -68,6 +77,18 @@ struct Claims {
     holders: HashMap<Digest, usize>,
     /// Contents being looked for, written or removed.
     busy: HashSet<Digest>,
+    /// How many read pictures that no item may show any more.
+    keepers: usize,
+    /// What would have been removed but for them.
+    kept: HashSet<Digest>,
+}
+
+/// Keeps all pictures from being removed, for a reader of an old revision of the catalog.
+///
+/// Taken before the revision is: what was removed until then, the revision does not name. Dropped, it lets all go that no
+/// item shows by then.
+pub(super) struct KeepAll<'p> {
+    pictures: &'p Pictures,
 }
 
 /// Keeps a stored picture from being removed until its row is committed.
@@ -111,6 +132,12 @@ impl Pictures {
         written.map(|()| claim)
     }
 
+    /// Keeps all pictures that are there.
+    pub(super) fn keep_all(&self) -> KeepAll<'_> {
+        self.lock().keepers += 1;
+        KeepAll { pictures: self }
+    }
+
     /// The bytes of a picture; `None` if it is not there.
     pub(super) fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, PicturesError> {
         let read = async { self.store.get(&key(digest)).await?.bytes().await };
@@ -128,6 +155,10 @@ impl Pictures {
     /// Removes a picture if no item shows it and nobody is storing one that does.
     pub(super) fn remove_if_unused(&self, digest: &Digest) {
         let mut claims = self.lock();
+        if claims.keepers > 0 {
+            claims.kept.insert(*digest);
+            return;
+        }
         if claims.holders.contains_key(digest) || !claims.busy.insert(*digest) {
             // They will look again when they are done.
             return;
@@ -208,6 +239,16 @@ impl Drop for Claim<'_> {
         }
         drop(claims);
         self.pictures.remove_if_unused(&self.digest);
+    }
+}
+
+impl Drop for KeepAll<'_> {
+    fn drop(&mut self) {
+        let mut claims = self.pictures.lock();
+        claims.keepers -= 1;
+        let released = if claims.keepers == 0 { std::mem::take(&mut claims.kept) } else { HashSet::new() };
+        drop(claims);
+        released.iter().for_each(|digest| self.pictures.remove_if_unused(digest));
     }
 }
 

@@ -79,6 +79,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<Committing<'_>, ServiceError> {
         let Embedding { item: NewItem { id, picture: bytes, metadata }, picture, vector } = embedding;
+        self.room.check()?;
         // The disk works while the net does.
         let claim = self.pictures.keep(picture.sha256, &bytes)?;
         let vector = match vector {

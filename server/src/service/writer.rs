@@ -74,7 +74,7 @@ impl Writer {
         Ok(Receipt { reply: receiver })
     }
 
-    /// Whether a commit has failed, or the thread has panicked.
+    /// Whether the latest commit has failed, or the thread has panicked.
     pub(super) fn has_failed(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         self.failed.load(Ordering::Relaxed) || thread.as_ref().is_some_and(JoinHandle::is_finished)
@@ -134,11 +134,14 @@ impl Worker {
             Ok(committed) => committed,
             Err(error) => {
                 self.failed.store(true, Ordering::Relaxed);
+                let full = error.is_full();
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, changes = changes.len(), "a commit failed; nothing of it was stored");
-                return clients.into_iter().for_each(|client| client.answer(Err(Fault::Commit)));
+                let fault = || if full { Fault::CommitDiskFull } else { Fault::Commit };
+                return clients.into_iter().for_each(|client| client.answer(Err(fault())));
             }
         };
+        self.failed.store(false, Ordering::Relaxed);
         let last = clients.last().map(|client| Arc::clone(&client.generation));
         let answers: Vec<_> = changes.into_iter().zip(committed.outcomes).zip(clients).map(apply).collect();
         self.metrics.commit_duration_seconds.observe(started.elapsed().as_secs_f64());

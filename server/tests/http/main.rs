@@ -12,4 +12,5 @@ mod operation;
 mod refusals;
 mod search;
 mod shutdown;
+mod snapshots;
 mod support;

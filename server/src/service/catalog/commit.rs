@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 
 use super::row::vector_to_bytes;
-use super::{COUNTERS, Catalog, CatalogError, EMBEDDINGS, ITEMS, ItemRow, PICTURES, PictureRow, failed};
+use super::{COUNTERS, Catalog, CatalogError, EMBEDDINGS, ITEMS, ItemRow, META, PICTURES, PictureRow, failed};
 use crate::service::digest::Digest;
 use crate::service::filter::Filter;
 use crate::service::metadata::Metadata;
@@ -56,8 +56,9 @@ impl Catalog {
     ///
     /// After an error nothing has changed. Costs one fsync, however many the changes are.
     pub(in crate::service) fn commit(&self, changes: &[Change]) -> Result<Committed, CatalogError> {
-        let mut writing = self.database.begin_write().map_err(failed)?;
+        let mut writing = self.store.begin_write()?;
         writing.set_durability(Durability::Immediate).map_err(failed)?;
+        count(&writing)?;
         let committed = Tables::open(&writing)?.apply(changes)?;
         writing.commit().map_err(failed)?;
         Ok(committed)
@@ -69,7 +70,7 @@ impl Catalog {
         model: &Digest,
         vectors: &[(Digest, Vec<f32>)],
     ) -> Result<(), CatalogError> {
-        let writing = self.database.begin_write().map_err(failed)?;
+        let writing = self.store.begin_write()?;
         let mut tables = Tables::open(&writing)?;
         for (picture, vector) in vectors {
             if tables.pictures.get(picture.as_bytes()).map_err(failed)?.is_some() {
@@ -81,17 +82,25 @@ impl Catalog {
     }
 }
 
+/// Makes the next revision.
+fn count(writing: &WriteTransaction) -> Result<(), CatalogError> {
+    let mut meta = writing.open_table(META).map_err(failed)?;
+    let revision = meta.get("revision").map_err(failed)?.map_or(0, |revision| revision.value());
+    meta.insert("revision", revision + 1).map_err(failed)?;
+    Ok(())
+}
+
 /// The tables, open in one transaction.
-struct Tables<'t> {
-    items: Table<'t, &'static str, &'static [u8]>,
-    pictures: Table<'t, &'static [u8; 32], u64>,
-    embeddings: Table<'t, (&'static [u8; 32], &'static [u8; 32]), &'static [u8]>,
-    counters: Table<'t, &'static str, u64>,
+pub(super) struct Tables<'t> {
+    pub(super) items: Table<'t, &'static str, &'static [u8]>,
+    pub(super) pictures: Table<'t, &'static [u8; 32], u64>,
+    pub(super) embeddings: Table<'t, (&'static [u8; 32], &'static [u8; 32]), &'static [u8]>,
+    pub(super) counters: Table<'t, &'static str, u64>,
     unused: BTreeSet<Digest>,
 }
 
 impl<'t> Tables<'t> {
-    fn open(writing: &'t WriteTransaction) -> Result<Self, CatalogError> {
+    pub(super) fn open(writing: &'t WriteTransaction) -> Result<Self, CatalogError> {
         Ok(Self {
             items: writing.open_table(ITEMS).map_err(failed)?,
             pictures: writing.open_table(PICTURES).map_err(failed)?,
@@ -161,7 +170,7 @@ impl<'t> Tables<'t> {
         Ok(self.pictures.get(picture.as_bytes()).map_err(failed)?.map_or(0, |uses| uses.value()))
     }
 
-    fn take(&mut self, picture: &Digest) -> Result<(), CatalogError> {
+    pub(super) fn take(&mut self, picture: &Digest) -> Result<(), CatalogError> {
         let uses = self.uses(picture)? + 1;
         self.pictures.insert(picture.as_bytes(), uses).map_err(failed)?;
         self.unused.remove(picture);

@@ -35,7 +35,7 @@ impl ItemRow {
         serde_json::from_slice(json).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
+    pub(in crate::service) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a row has string keys and finite numbers. This is a bug.")
     }
 

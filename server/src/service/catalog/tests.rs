@@ -104,7 +104,7 @@ fn vectors_are_remembered_only_for_pictures_that_are_shown() {
 #[test]
 fn a_catalog_of_another_format_is_refused_and_left_alone() {
     let (folder, catalog) = open();
-    let writing = catalog.database.begin_write().unwrap();
+    let writing = catalog.store.begin_write().unwrap();
     writing.open_table(COUNTERS).unwrap().insert("format", 99).unwrap();
     writing.commit().unwrap();
     drop(catalog);
