@@ -9,7 +9,7 @@ WEIGHTS ?=
 # Where the data sets and golden files lie that are too large for the repository; tests that need them skip without.
 export HOLDFAST_SHARED ?= $(abspath ../shared)
 
-.PHONY: demo gallery build cuda test golden simd miri check fmt clippy doc deny bench openapi clean-demo
+.PHONY: demo gallery build cuda test test-slow golden simd miri check fmt clippy doc deny bench openapi clean-demo
 
 demo: ## Train, attack, compare and serve, on the toy shop or on DATA=folder; PORT and DIR may be set.
 	@CARGO="$(CARGO)" CARGO_BIN="$(CURDIR)/target/release" DATA="$(DATA)" PORT="$(PORT)" DIR="$(DIR)" configs/demo/run.sh
@@ -26,6 +26,9 @@ cuda: ## The trainer for NVIDIA GPUs, in target/cuda; needs the CUDA toolkit and
 
 test: build ## Everything that this machine can test.
 	$(CARGO) test --release --locked --workspace
+
+test-slow: build ## The proofs that take minutes: hundreds of kills and power cuts, a hundred thousand operations.
+	$(CARGO) test --release --locked --workspace --lib --test end_to_end --test service -- --ignored --nocapture --test-threads 1
 
 golden: ## The reference implementation's numbers alone; HOLDFAST_GOLDEN=folder takes another set of the same format.
 	$(CARGO) test --release --locked --workspace --test golden -- --nocapture

@@ -16,6 +16,10 @@ mod flows {
     mod examples;
     // The process is killed while it writes.
     mod crash;
+    // The disk is full, or may not be written.
+    mod full_disk;
+    // The power is cut while it writes.
+    mod power;
     // Input that must be refused, and what must not happen then.
     mod bad_input;
     // The server attacks itself.

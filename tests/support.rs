@@ -6,11 +6,17 @@
 //! | [`programs`] | Where are the binaries under test, and how do they end? |
 //! | [`server`] | How is a server started, asked, stopped and killed? |
 //! | [`world`] | What does a server need: checkpoint, configuration, folders? |
+//! | [`oracle`] | What must be there after the server was killed? |
+//! | [`mount`] | How is a disk made that is small, read-only or loses its power? |
 //! | [`pictures`] | What is searched for? |
 //! | [`browser`] | What does a user see? |
 
 #[path = "support/browser.rs"]
 pub mod browser;
+#[path = "support/mount.rs"]
+pub mod mount;
+#[path = "support/oracle.rs"]
+pub mod oracle;
 #[path = "support/pictures.rs"]
 pub mod pictures;
 #[path = "support/programs.rs"]

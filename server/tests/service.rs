@@ -3,6 +3,8 @@
 
 #[path = "service/durability.rs"]
 mod durability;
+#[path = "service/long_model.rs"]
+mod long_model;
 #[path = "service/model.rs"]
 mod model;
 #[path = "service/support.rs"]

@@ -157,6 +157,25 @@ impl Server {
         child.wait().expect("a child can be waited for");
     }
 
+    /// Stops the process where it stands, until it is killed.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn halt(&self) {
+        let id = self.child().id().to_string();
+        let sent = Command::new("kill").args(["-STOP", &id]).status().expect("kill can be run");
+        assert!(sent.success(), "the server could not be sent a signal");
+        // A thread that waits for the disk stops when the disk has answered.
+        crate::wait_for("every thread to stop", PATIENCE, || {
+            let threads = std::fs::read_dir(format!("/proc/{id}/task")).expect("a halted process has threads");
+            let stopped = |path: std::path::PathBuf| {
+                let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+                stat.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with('T'))
+            };
+            threads.filter_map(Result::ok).all(|thread| stopped(thread.path())).then_some(())
+        });
+    }
+
     /// Asks the process to stop and waits until it has; returns how, and all that it wrote to standard error.
     ///
     /// # Panics

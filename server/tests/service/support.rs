@@ -31,6 +31,15 @@ impl Shop {
         shop
     }
 
+    /// The same on a disk in memory, if there is one: for a test of very many writes that is not about durability.
+    pub fn in_memory(backbone: &'static str, seed: u64) -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let shop = Self { folder: folder.unwrap(), backbone };
+        shop.train_again(seed);
+        shop
+    }
+
     /// Replaces the net by one drawn from `seed`.
     pub fn train_again(&self, seed: u64) {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
