@@ -80,6 +80,7 @@ impl Shop {
             "[...document.querySelectorAll('button')].filter((b) => b.textContent === {}).at(-1)",
             json!(words)
         );
+        self.wait(&format!("{find} !== undefined"));
         self.page.value(&format!("{find}.click()"));
     }
 

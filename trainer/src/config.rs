@@ -382,18 +382,19 @@ mod tests {
 
     #[test]
     fn live_batch_norms_need_a_backbone_that_has_them_and_whole_batches() {
-        let refused = TrainConfig::from_toml("backbone = \"c2f2\"\nbatch_norm = \"live\"\npictures_at_once = 8", &[]);
-        let text = refused.unwrap_err().to_string();
+        let config = TrainConfig::from_toml("backbone = \"c2f2\"\nbatch_norm = \"live\"\npictures_at_once = 8", &[]);
+        let text = config.unwrap().validate().unwrap_err().to_string();
         assert!(text.contains("(resnet18, resnet50), and c2f2 has none"), "{text}");
         assert!(text.contains("pictures_at_once takes them apart"), "{text}");
 
         let config = TrainConfig::from_toml("backbone = \"resnet50\"\nbatch_norm = \"live\"", &[]).unwrap();
-        assert_eq!(config.batch_norm, BatchNorm::Live);
+        config.validate().unwrap();
     }
 
     #[test]
     fn a_backbone_for_inference_only_is_refused_with_its_reason() {
-        let text = TrainConfig::from_toml("backbone = \"candle_dinov2_vits14\"", &[]).unwrap_err().to_string();
+        let config = TrainConfig::from_toml("backbone = \"candle_dinov2_vits14\"", &[]).unwrap();
+        let text = config.validate().unwrap_err().to_string();
         assert!(text.contains("for inference only") && text.contains("train dinov2_vits14"), "{text}");
     }
 

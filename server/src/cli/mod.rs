@@ -3,11 +3,11 @@
 mod config;
 mod import;
 pub(crate) mod message;
+mod restore;
 mod search;
 mod serve;
-mod status;
-mod restore;
 mod snapshot;
+mod status;
 
 use std::io::Write;
 use std::net::SocketAddr;

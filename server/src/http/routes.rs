@@ -4,7 +4,9 @@ use actix_web::guard::{Any, Get, Head};
 use actix_web::{Resource, Route, web};
 
 use super::error::ApiError;
-use super::{batch, embed, embeddings, health, items, list, models, openapi, robustness, search, search_batch, snapshots};
+use super::{
+    batch, embed, embeddings, health, items, list, models, openapi, robustness, search, search_batch, snapshots,
+};
 use crate::ui;
 
 /// All routes.

@@ -103,17 +103,18 @@ fn reject(source: String, id: Option<String>, detail: String) -> Rejected {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Result<Entry, Rejected>> {
+    /// What such a file says, and its folder, which has a picture.
+    fn read(text: &str) -> (Vec<Result<Entry, Rejected>>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("boot.png"), b"pixels").unwrap();
         let file = folder.path().join("items.ndjson");
         std::fs::write(&file, text).unwrap();
-        entries(&file).unwrap().collect()
+        (entries(&file).unwrap().collect(), folder)
     }
 
     #[test]
     fn a_picture_is_a_path_beside_the_file_or_base64() {
-        let found = read(
+        let (found, _folder) = read(
             "{\"id\": \"a\", \"image\": \"boot.png\", \"metadata\": {\"price\": 7}}\n\n{\"id\": \"b\", \"image\": {\"base64\": \"cGl4ZWxz\"}}",
         );
         let pictures: Vec<_> =
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_wrong_is_told_with_its_number_and_the_others_are_read() {
-        let found = read(
+        let (found, _folder) = read(
             "{\"id\": \"a\", \"image\": \"none.png\"}\nnot json\n{\"id\": \"c\", \"image\": {\"base64\": \"!\"}}\n{\"id\": \"d\", \"picture\": 1}\n{\"id\": \"e\", \"image\": \"boot.png\"}\n",
         );
         let wrong: Vec<_> = found.iter().filter_map(|entry| entry.as_ref().err()).collect();

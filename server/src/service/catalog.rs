@@ -122,13 +122,10 @@ impl Catalog {
 
     /// The items with these ids, as they are at one moment; none where there is no such item.
     pub(super) fn items(&self, ids: &[String]) -> Result<Vec<Option<ItemRow>>, CatalogError> {
-        let reading = self.database.begin_read().map_err(failed)?;
-        let items = reading.open_table(ITEMS).map_err(failed)?;
-        let row = |id: &String| {
-            let row = items.get(id.as_str()).map_err(failed)?;
-            row.map(|row| ItemRow::from_json(id, row.value())).transpose()
-        };
-        ids.iter().map(row).collect()
+        self.store.retry(|| {
+            let view = self.view()?;
+            ids.iter().map(|id| view.item(id)).collect()
+        })
     }
 
     /// Calls `visit` with every item, by id.

@@ -92,15 +92,17 @@ function confirm({ title, text, check = null }) {
   input.value = "";
   byId("confirm-accept").disabled = check !== null;
   input.oninput = () => { byId("confirm-accept").disabled = input.value.trim() !== check; };
-  byId("confirm-cancel").onclick = () => dialog.close();
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    if (check === null || input.value.trim() === check) dialog.close("agreed");
-  };
-  dialog.returnValue = "";
+  // Each question has handlers of its own; the event "close" comes late enough to be taken for that of the next one.
+  const answered = new Promise((resolve) => {
+    const answer = (agreed) => { dialog.close(); resolve(agreed); };
+    byId("confirm-cancel").onclick = () => answer(false);
+    dialog.oncancel = () => resolve(false);
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      if (check === null || input.value.trim() === check) answer(true);
+    };
+  });
   dialog.showModal();
   byId("confirm-cancel").focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "agreed"), { once: true });
-  });
+  return answered;
 }

@@ -8,7 +8,7 @@ use ureq::http::Method;
 use crate::support::{Server, png};
 
 /// Every route of this version.
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 27] = [
     ("put", "/v1/items/{id}"),
     ("get", "/v1/items/{id}"),
     ("delete", "/v1/items/{id}"),
@@ -21,6 +21,10 @@ const ROUTES: [(&str, &str); 23] = [
     ("post", "/v1/items:batch"),
     ("post", "/v1/search"),
     ("post", "/v1/embed"),
+    ("post", "/v1/snapshots"),
+    ("get", "/v1/snapshots"),
+    ("get", "/v1/snapshots/{id}"),
+    ("delete", "/v1/snapshots/{id}"),
     ("get", "/v1/generations"),
     ("get", "/v1/models"),
     ("get", "/v1/robustness"),
@@ -58,8 +62,10 @@ fn the_openapi_document_lists_every_route_and_no_other() {
 fn every_route_exists_and_head_is_get_without_a_body() {
     let server = Server::start();
     server.store("a", &png(1));
+    let snapshot = server.post("/v1/snapshots", "application/json", b"").json()["id"].as_str().unwrap().to_owned();
     for (method, path) in ROUTES {
-        let path = path.replace("{id}", "a");
+        let id = if path.starts_with("/v1/snapshots") { &snapshot } else { "a" };
+        let path = path.replace("{id}", id);
         let method: Method = method.to_uppercase().parse().unwrap();
         if method == Method::GET && path != "/docs/" {
             let head = server.send(Method::HEAD, &path, &[], b"");

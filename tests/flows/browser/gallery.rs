@@ -37,10 +37,12 @@ fn a_deleted_picture_is_asked_about_first_and_can_be_put_back() {
     assert_eq!(shop.server.get("/v1/items/apple.0").status, 200, "nothing is deleted before it is confirmed");
     shop.click("#details .danger-text");
     shop.click("#confirm-accept");
-    shop.wait("document.querySelector('#gallery-count').textContent === '107 pictures'");
+    // Nothing else is waited for meanwhile: the offer stands for seconds only.
+    shop.wait("document.querySelector('#toasts').textContent.startsWith('apple.0 deleted')");
     assert_eq!(shop.server.get("/v1/items/apple.0").status, 404);
-
     shop.click_on("Undo");
+
+    shop.wait("document.querySelector('#toasts').textContent.startsWith('apple.0 put back')");
     shop.wait("document.querySelector('#gallery-count').textContent === '108 pictures'");
     assert_eq!(shop.server.get("/v1/items/apple.0").json()["metadata"], json!({"label": "apple"}));
     assert_eq!(shop.server.get("/v1/items/apple.0/image").body, png("apple", 0));
