@@ -175,35 +175,36 @@ fn dinov2_differs_from_our_layers_by_gelu_the_norms_epsilon_and_the_interpolatio
         nothing_into_gelu(weights);
     });
     let all = dinov2_differs_by(|_| ());
-    eprintln!("none {none:.2e}, gelu {gelu:.2e}, epsilon {epsilon:.2e}, all {all:.2e}");
-
-    assert!(none < 2e-5, "{none}");
+    assert!(none < 1e-5, "{none}");
+    assert!((1e-5..2e-4).contains(&gelu), "{gelu}");
+    assert!((1e-5..1e-3).contains(&epsilon), "{epsilon}");
+    assert!((1e-3..3e-2).contains(&all), "{all}");
 }
 
-/// Whether candle's gradient of ⟨f(x), weights⟩ is that of central differences.
+/// Whether candle's gradient of ⟨f(x), weights⟩ is that of central differences, in f32: the fused operations know no f64.
 fn gradient_is_right(f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> bool {
-    const STEP: f64 = 1e-6;
-    let base = [0.3, -0.8, 1.1, 0.5, 0.2, -0.4];
-    let tensor = |values: &[f64]| Tensor::new(values, &Device::Cpu).unwrap().reshape((2, 3)).unwrap();
+    const STEP: f32 = 1e-2;
+    let base = [0.3f32, -0.8, 1.1, 0.5, 0.2, -0.4];
+    let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap().reshape((2, 3)).unwrap();
     let weights = tensor(&[0.7, -0.2, 0.4, -0.9, 0.3, 0.6]);
     let objective = |x: &Tensor| (f(x).unwrap() * &weights).unwrap().sum_all().unwrap();
     let slope = |index: usize| {
-        let at = |offset: f64| {
+        let at = |offset: f32| {
             let mut moved = base;
             moved[index] += offset;
-            objective(&tensor(&moved)).to_scalar::<f64>().unwrap()
+            objective(&tensor(&moved)).to_scalar::<f32>().unwrap()
         };
-        (at(STEP) - at(-STEP)) / (2.0 * STEP)
+        f64::from((at(STEP) - at(-STEP)) / (2.0 * STEP))
     };
     let x = Var::from_tensor(&tensor(&base)).unwrap();
-    let gradients = objective(&x).backward().unwrap();
+    let Ok(gradients) = objective(&x).backward() else { return false };
     let Some(gradient) = gradients.get(&x) else { return false };
-    values(gradient).into_iter().enumerate().all(|(index, got)| (got - slope(index)).abs() < 1e-6)
+    values(gradient).into_iter().enumerate().all(|(index, got)| (got - slope(index)).abs() < 1e-2)
 }
 
 #[test]
 fn candles_fused_layer_norm_and_softmax_have_no_right_gradient() {
-    let [weight, bias] = [[1.2, 0.7, -0.5], [0.1, -0.3, 0.2]].map(|row| Tensor::new(&row, &Device::Cpu).unwrap());
+    let [weight, bias] = [[1.2f32, 0.7, -0.5], [0.1, -0.3, 0.2]].map(|row| Tensor::new(&row, &Device::Cpu).unwrap());
     // The same functions of single operations, to see that the question is put rightly.
     assert!(gradient_is_right(|x| ops::layer_norm_slow(x, &weight, &bias, 1e-5)));
     assert!(gradient_is_right(|x| ops::softmax(x, D::Minus1)));

@@ -51,7 +51,7 @@ enum Command {
     Serve(ServeArguments),
     /// Store pictures on a running server: a folder, or lines of NDJSON.
     ///
-    /// FOLDER/<class>/<picture>: the class folder's name becomes `metadata.label`, and the id is `<class>.<file name without
+    /// `FOLDER/<class>/<picture>`: the class folder's name becomes `metadata.label`, and the id is `<class>.<file name without
     /// extension>` with anything but A-Z a-z 0-9 . _ : - replaced by a hyphen. Pictures outside of class folders are stored
     /// without a label.
     ///

@@ -110,7 +110,7 @@ pub struct SearchLimits {
     /// Most conditions in one filter, each value of an `any` counted (1 to 100 000).
     pub max_filter_conditions: usize,
     /// A filter that at most this share of the items match is answered by looking at each of them; above it, by a walk over
-    /// the graph (0 to 1). Where the two cost the same, as measured by the bench `selectivity`.
+    /// the graph (0 to 1). The bench `selectivity` times both.
     pub scan_share: f64,
     /// One of so many searches is also answered exactly, beside the traffic, for the metric `ann_recall`; 0 for none.
     pub recall_sample: u64,
